@@ -1,0 +1,1 @@
+//! The tables that the SDK keeps in the service's database.
