@@ -1,0 +1,245 @@
+//! What has to happen outside, and what must be durable before it may.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::answer::Failure;
+use crate::dag::StepIx;
+use crate::id::{RecordNo, StepName};
+use crate::payload::Payload;
+use crate::reference::{Root, Template};
+use crate::target::Target;
+use crate::time::{Millis, Timestamp};
+
+use super::definition::{Body, Fencing, StepKind};
+use super::record::Phase;
+use super::state::{Direction, Forward, Saga, Undo};
+
+/// Something to do outside, once the log is durable up to `after`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Tell the caller that the saga is accepted.
+    Accept {
+        /// Durable first.
+        after: RecordNo,
+    },
+    /// Call a participant and bring back its answer.
+    Call {
+        /// Durable first.
+        after: RecordNo,
+        /// The call.
+        call: Call,
+    },
+    /// Come back with a wake-up at this time; replaces any earlier one.
+    Wake {
+        /// When.
+        at: Timestamp,
+    },
+    /// Tell everybody who waits that the saga has ended, and forget it.
+    Finish {
+        /// Durable first.
+        after: RecordNo,
+    },
+}
+
+/// One call of a participant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Position of the step.
+    pub step: StepIx,
+    /// Its name, which is also the branch.
+    pub name: StepName,
+    /// Which call.
+    pub phase: Phase,
+    /// Which attempt, from 1 on.
+    pub attempt: u32,
+    /// Where to.
+    pub target: Target,
+    /// Bound of the call.
+    pub timeout: Millis,
+    /// The step's input, references resolved.
+    pub input: Payload,
+    /// For undo: what the step had answered, where that is known.
+    pub output: Option<Payload>,
+}
+
+/// Everything that must be in flight in this state.
+#[must_use]
+pub fn pending_effects(saga: &Saga) -> Vec<Effect> {
+    if saga.is_ended() {
+        return vec![Effect::Finish {
+            after: saga.last_record,
+        }];
+    }
+    let mut effects = Vec::new();
+    for ix in 0..saga.steps.len() {
+        if saga.steps[ix].undo == Undo::Calling {
+            effects.extend(call_undo(saga, ix));
+        } else if saga.steps[ix].forward == Forward::Calling {
+            effects.extend(call_do(saga, ix).ok());
+        }
+    }
+    effects.extend(next_wake(saga).map(|at| Effect::Wake { at }));
+    effects
+}
+
+/// When the saga wants to be woken if nothing happens before.
+#[must_use]
+pub fn next_wake(saga: &Saga) -> Option<Timestamp> {
+    let waits = match saga.direction {
+        Direction::Forward => forward_waits(saga),
+        Direction::Back { .. } => undo_waits(saga),
+        Direction::Ended { .. } => Vec::new(),
+    };
+    waits.into_iter().min()
+}
+
+fn forward_waits(saga: &Saga) -> Vec<Timestamp> {
+    let deadline = saga.deadline.filter(|_| !saga.is_past_return());
+    let waits = saga.steps.iter().filter_map(|run| match run.forward {
+        Forward::Waiting { until } => Some(until),
+        _ => None,
+    });
+    waits.chain(deadline).collect()
+}
+
+fn undo_waits(saga: &Saga) -> Vec<Timestamp> {
+    let waits = saga
+        .steps
+        .iter()
+        .enumerate()
+        .filter_map(|(ix, run)| match run.undo {
+            Undo::Waiting { until } => Some(until),
+            Undo::Pending if is_undo_in_order(saga, ix) && must_be_quiet(saga, ix) => {
+                Some(run.quiet_at)
+            }
+            _ => None,
+        });
+    waits.collect()
+}
+
+/// All later steps are undone or need no undo.
+pub(super) fn is_undo_in_order(saga: &Saga, ix: StepIx) -> bool {
+    saga.definition
+        .dag()
+        .after(ix)
+        .iter()
+        .all(|&later| saga.steps[later].is_settled())
+}
+
+/// A call from before a restart may still be under way, and the participant
+/// would not refuse it after the undo.
+pub(super) fn must_be_quiet(saga: &Saga, ix: StepIx) -> bool {
+    let run = &saga.steps[ix];
+    saga.definition.steps()[ix].fencing == Fencing::None
+        && matches!(run.forward, Forward::Unknown)
+        && run.quiet_at > Timestamp::default()
+}
+
+/// The call that a step in flight stands for.
+pub(super) fn call_do(saga: &Saga, ix: StepIx) -> Result<Effect, Failure> {
+    let step = &saga.definition.steps()[ix];
+    let input = resolve(saga, &step.input)?;
+    let consumed = step
+        .consumes
+        .iter()
+        .map(|&earlier| saga.steps[earlier].recorded)
+        .max()
+        .unwrap_or_default();
+    let after = match step.kind {
+        StepKind::Compensable => consumed.max(RecordNo(1)),
+        // What cannot be taken back must not rest on what could be forgotten.
+        StepKind::Pivot | StepKind::Retriable => saga.last_record,
+    };
+    let call = Call {
+        step: ix,
+        name: step.name.clone(),
+        phase: Phase::Do,
+        attempt: saga.steps[ix].attempts,
+        target: step.target.clone(),
+        timeout: step.timeout,
+        input,
+        output: None,
+    };
+    Ok(Effect::Call { after, call })
+}
+
+/// The call that an undo in flight stands for.
+pub(super) fn call_undo(saga: &Saga, ix: StepIx) -> Option<Effect> {
+    let step = &saga.definition.steps()[ix];
+    let run = &saga.steps[ix];
+    let Direction::Back { decided, .. } = saga.direction else {
+        return None;
+    };
+    let output = match &run.forward {
+        Forward::Succeeded { output } => Some(output.clone()),
+        _ => None,
+    };
+    let call = Call {
+        step: ix,
+        name: step.name.clone(),
+        phase: Phase::Undo,
+        attempt: run.undo_attempts,
+        target: step.compensation.clone()?,
+        timeout: step.timeout,
+        // A step whose input names nothing was never called, so it is never undone.
+        input: resolve(saga, &step.input).unwrap_or_else(|_| Payload::null()),
+        output,
+    };
+    Some(Effect::Call {
+        after: decided.max(run.recorded),
+        call,
+    })
+}
+
+/// Puts values where references stand.
+pub(super) fn resolve(saga: &Saga, body: &Body) -> Result<Payload, Failure> {
+    let template = match body {
+        Body::SagaInput => return Ok(saga.input.clone()),
+        Body::Fixed(payload) => return Ok(payload.clone()),
+        Body::Template(template) => template,
+    };
+    let values = referred_values(saga, template);
+    let mut root = |root: &Root| values.get(&root_key(root));
+    let value = template
+        .resolve(&mut root)
+        .map_err(|error| Failure::new("REFERENCE_UNRESOLVED", error.to_string()))?;
+    Ok(Payload::json(&value))
+}
+
+/// Every value that the template begins a path at, parsed once.
+fn referred_values(saga: &Saga, template: &Template) -> HashMap<String, Value> {
+    let mut values = HashMap::new();
+    for reference in template.references() {
+        let root = reference.root();
+        let key = root_key(root);
+        if values.contains_key(&key) {
+            continue;
+        }
+        let value = match root {
+            Root::Input => saga.input.to_value(),
+            Root::Gid => Some(Value::from(saga.gid.as_str())),
+            Root::Step(name) => {
+                saga.definition
+                    .position(name)
+                    .and_then(|ix| match &saga.steps[ix].forward {
+                        Forward::Succeeded { output } => output.to_value(),
+                        _ => None,
+                    })
+            }
+        };
+        if let Some(value) = value {
+            values.insert(key, value);
+        }
+    }
+    values
+}
+
+fn root_key(root: &Root) -> String {
+    match root {
+        Root::Input => "input".to_owned(),
+        Root::Gid => "gid".to_owned(),
+        Root::Step(name) => format!("steps.{name}"),
+    }
+}
