@@ -1,0 +1,53 @@
+//! Rules about values that must fit together.
+
+use std::time::Duration;
+
+use super::error::Problem;
+use super::schema::Config;
+
+/// Adds a problem for each rule that is broken.
+pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
+    let mut rule = |holds: bool, text: String| {
+        if !holds {
+            problems.push(Problem::Conflict(text));
+        }
+    };
+    let server = &config.server;
+    rule(
+        server.tls_cert.is_some() == server.tls_key.is_some(),
+        "server.tls_cert and server.tls_key go together: set both or none".to_owned(),
+    );
+    rule(
+        server.tls_client_ca.is_none() || server.tls_cert.is_some(),
+        "server.tls_client_ca needs server.tls_cert and server.tls_key".to_owned(),
+    );
+    rule(
+        server.listen.ip().is_loopback() || server.tls_cert.is_some() || server.insecure,
+        format!(
+            "server.listen: {} can be reached by others and TLS is off; set server.tls_cert and server.tls_key, \
+             or write server.insecure = true",
+            server.listen
+        ),
+    );
+    for (key, time) in [
+        ("engine.evict_after", config.engine.evict_after),
+        (
+            "participants.heartbeat_interval",
+            config.participants.heartbeat_interval,
+        ),
+        (
+            "participants.breaker_open",
+            config.participants.breaker_open,
+        ),
+        ("retention.interval", config.retention.interval),
+    ] {
+        rule(
+            time > Duration::ZERO,
+            format!("{key}: must be longer than 0s"),
+        );
+    }
+    rule(
+        config.participants.lease > config.participants.heartbeat_interval,
+        "participants.lease must be longer than participants.heartbeat_interval".to_owned(),
+    );
+}
