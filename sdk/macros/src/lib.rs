@@ -1,1 +1,72 @@
-//! sdk/macros
+//! The macros of the Amends SDK; users meet them as `amends::service`,
+//! `amends::wire!` and `#[derive(amends::Wire)]`.
+//!
+//! They promise three things: every mistake of a block is reported at once,
+//! each at the token at fault; the user's own code is emitted beside the
+//! errors, so that editors keep working; and whatever they generate can be
+//! written by hand with the builders of the `amends` crate.
+
+mod derive;
+mod errors;
+mod expand;
+mod parse;
+mod serde_attrs;
+mod signature;
+mod validate;
+mod values;
+mod wire;
+
+use proc_macro::TokenStream;
+
+/// Turns an inherent `impl` block into a service whose `#[step]` methods the
+/// coordinator can call.
+///
+/// ```ignore
+/// #[amends::service(name = "inventory")]
+/// impl Inventory {
+///     /// Takes stock out of sale.
+///     #[step(compensate = release, timeout = "5s", retry(max_attempts = 8, backoff = "200ms"))]
+///     pub async fn reserve(&self, conn: &mut Conn, req: ReserveReq) -> StepResult<Reservation> { .. }
+///     async fn release(&self, conn: &mut Conn, req: &ReserveReq, done: &Reservation) -> StepResult<()> { .. }
+/// }
+/// ```
+///
+/// Generates `impl amends::Service for Inventory` and one constant per step,
+/// `Inventory::RESERVE: StepRef<ReserveReq, Reservation>`, which sagas refer
+/// to. The methods stay ordinary methods.
+///
+/// Keys of `#[step]`:
+///
+/// - `compensate = method` or `compensate = none`: required. The method gets
+///   the input and the output of the step by reference.
+/// - `effects = external`: the effects lie outside the service's database.
+///   The methods take `&StepCx` in place of `&mut Conn`, and the compensation
+///   gets `Option<&Output>`, because it may run although the step never answered.
+/// - `timeout = "5s"`: bound of one call.
+/// - `retry(max_attempts = 8, backoff = "200ms", max_backoff = "10s", multiplier = 2.0)`:
+///   what is left out keeps its default.
+/// - `name = "reserve-stock"`: the stored name. Without it the method's name
+///   in kebab-case.
+#[proc_macro_attribute]
+pub fn service(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand::service(args.into(), item.into()).into()
+}
+
+/// Builds a value for a step from literals and typed references.
+///
+/// `wire!(ReserveReq { goods: input.goods, number: 1 })` is a
+/// `Val<ReserveReq>`: every field must be there and have the right type, and
+/// may be a reference, a plain value, a nested struct, or an array of these.
+#[proc_macro]
+pub fn wire(input: TokenStream) -> TokenStream {
+    wire::expand(input.into()).into()
+}
+
+/// Gives a struct typed references: with `input: Val<PlaceOrder>`, the
+/// expression `input.goods` is a `Val<String>`, and `wire!` can build it.
+///
+/// Field names on the wire follow serde's `rename` and `rename_all`.
+#[proc_macro_derive(Wire, attributes(serde))]
+pub fn derive_wire(input: TokenStream) -> TokenStream {
+    derive::expand(input.into()).into()
+}

@@ -1,0 +1,264 @@
+//! What the signatures of a step and of its compensation must look like.
+//!
+//! Only the shape is checked here, because a macro cannot see through type
+//! aliases; the types themselves are compared by the compiler in the code
+//! that `expand` writes.
+
+use quote::ToTokens;
+use syn::spanned::Spanned;
+use syn::{FnArg, GenericArgument, PathArguments, ReturnType, Signature, Type, TypeReference};
+
+use crate::errors::Errors;
+use crate::parse::Effects;
+
+/// The types of a step.
+pub(crate) struct Types {
+    pub(crate) input: Type,
+    pub(crate) output: Type,
+}
+
+/// The parameters of a compensation, for the place of type errors.
+pub(crate) struct UndoTypes {
+    pub(crate) input: Type,
+    pub(crate) output: Type,
+}
+
+/// Checks `async fn reserve(&self, conn: &mut Conn, req: Req) -> StepResult<Out>`.
+pub(crate) fn step(sig: &Signature, effects: Effects, errors: &mut Errors) -> Option<Types> {
+    let role = format!("the step `{}`", sig.ident);
+    let mut ok = common(sig, &role, errors);
+    let output = output_type(sig, &role, errors);
+    let first = effects.first_parameter();
+    let params = typed(sig);
+    let input = match params.as_slice() {
+        [context, input] => {
+            ok &= context_type(context, effects, &role, errors);
+            Some((*input).clone())
+        }
+        [only] if !is_reference(only) => {
+            let text = format!("{role} lacks `{first}` before its request");
+            errors.at(only, text);
+            None
+        }
+        [_, _, extra, ..] => {
+            let text = format!("{role} takes `&self, {first}` and one request, nothing more");
+            errors.at(extra, text);
+            None
+        }
+        _ => {
+            let text = format!("{role} takes `&self, {first}` and a request");
+            errors.at(&sig.ident, text);
+            None
+        }
+    };
+    if let Some(Type::Reference(reference)) = &input {
+        let text = format!("{role} owns its request: take it by value");
+        errors.at_span(reference.and_token.span(), text);
+        ok = false;
+    }
+    let (input, output) = (input?, output?);
+    ok.then_some(Types { input, output })
+}
+
+/// Checks `async fn release(&self, conn: &mut Conn, req: &Req, done: &Out) -> StepResult<()>`.
+pub(crate) fn undo(
+    sig: &Signature,
+    of: &Signature,
+    types: &Types,
+    effects: Effects,
+    errors: &mut Errors,
+) -> Option<UndoTypes> {
+    let role = format!("`{}`, the compensation of `{}`,", sig.ident, of.ident);
+    let expected = expected_undo(sig, types, effects);
+    let mut ok = common(sig, &role, errors);
+    if let Some(output) = output_type(sig, &role, errors)
+        && !matches!(&output, Type::Tuple(tuple) if tuple.elems.is_empty())
+    {
+        errors.at(
+            output,
+            format!("{role} must be `{expected}`: it answers nothing"),
+        );
+        ok = false;
+    }
+    let params = typed(sig);
+    let [context, input, output] = params.as_slice() else {
+        errors.at(&sig.ident, format!("{role} must be `{expected}`"));
+        return None;
+    };
+    ok &= context_type(context, effects, &role, errors);
+    let input = referred(input).or_else(|| {
+        let text = format!("{role} must be `{expected}`: it gets the input by reference");
+        errors.at(input, text);
+        None
+    });
+    let output = match effects {
+        Effects::Local => referred(output),
+        Effects::External => option_of(output).and_then(referred),
+    }
+    .or_else(|| {
+        let why = match effects {
+            Effects::Local => "it gets the output by reference",
+            Effects::External => "it may run although the step never answered",
+        };
+        errors.at(output, format!("{role} must be `{expected}`: {why}"));
+        None
+    });
+    let (input, output) = (input?, output?);
+    ok.then_some(UndoTypes { input, output })
+}
+
+impl Effects {
+    fn first_parameter(self) -> &'static str {
+        match self {
+            Self::Local => "conn: &mut Conn",
+            Self::External => "cx: &StepCx",
+        }
+    }
+}
+
+fn common(sig: &Signature, role: &str, errors: &mut Errors) -> bool {
+    let mut ok = true;
+    if sig.asyncness.is_none() {
+        errors.at(sig.fn_token, format!("{role} must be an `async fn`"));
+        ok = false;
+    }
+    match sig.receiver() {
+        Some(me) if me.reference.is_some() && me.mutability.is_none() => {}
+        Some(me) => {
+            errors.at(
+                me,
+                format!("{role} takes `&self`: calls run at the same time"),
+            );
+            ok = false;
+        }
+        None => {
+            errors.at(&sig.ident, format!("{role} takes `&self`"));
+            ok = false;
+        }
+    }
+    if let Some(param) = sig.generics.type_params().next() {
+        errors.at(
+            param,
+            format!("{role} has no type parameters: its types travel"),
+        );
+        ok = false;
+    }
+    ok
+}
+
+/// `&mut Conn` for local effects, `&StepCx` for external ones.
+fn context_type(found: &Type, effects: Effects, role: &str, errors: &mut Errors) -> bool {
+    let mutable = match found {
+        Type::Reference(reference) => Some(reference.mutability.is_some()),
+        _ => None,
+    };
+    let text = match (effects, mutable) {
+        (Effects::Local, Some(true)) | (Effects::External, Some(false)) => return true,
+        (Effects::Local, Some(false)) if last_ident(found) == "StepCx" => format!(
+            "{role} has local effects and works on `conn: &mut Conn`; \
+             if its effects lie outside the database, say `effects = external`"
+        ),
+        (Effects::External, Some(true)) => {
+            format!("{role} has external effects, so there is no connection: take `cx: &StepCx`")
+        }
+        (_, _) => format!("{role} takes `{}` here", effects.first_parameter()),
+    };
+    errors.at(found, text);
+    false
+}
+
+/// `T` of `-> StepResult<T>` or `-> Result<T, ..>`.
+fn output_type(sig: &Signature, role: &str, errors: &mut Errors) -> Option<Type> {
+    let found = match &sig.output {
+        ReturnType::Type(_, found) => found,
+        ReturnType::Default => {
+            errors.at(&sig.ident, format!("{role} returns a `StepResult<..>`"));
+            return None;
+        }
+    };
+    if ["StepResult", "Result"].contains(&last_ident(found).as_str())
+        && let Some(output) = first_argument(found)
+    {
+        return Some(output.clone());
+    }
+    errors.at(found, format!("{role} returns a `StepResult<..>`"));
+    None
+}
+
+fn expected_undo(sig: &Signature, types: &Types, effects: Effects) -> String {
+    let (name, first) = (&sig.ident, effects.first_parameter());
+    let (input, output) = (text(&types.input), text(&types.output));
+    let output = match effects {
+        Effects::Local => format!("&{output}"),
+        Effects::External => format!("Option<&{output}>"),
+    };
+    format!("async fn {name}(&self, {first}, input: &{input}, output: {output}) -> StepResult<()>")
+}
+
+/// The type as people write it: token streams print with spaces everywhere.
+fn text(ty: &Type) -> String {
+    let mut text = ty.to_token_stream().to_string();
+    for (spaced, plain) in [
+        (" :: ", "::"),
+        (" <", "<"),
+        ("< ", "<"),
+        (" >", ">"),
+        (" ,", ","),
+    ] {
+        text = text.replace(spaced, plain);
+    }
+    text
+}
+
+fn typed(sig: &Signature) -> Vec<&Type> {
+    sig.inputs
+        .iter()
+        .filter_map(|arg| match arg {
+            FnArg::Typed(typed) => Some(typed.ty.as_ref()),
+            FnArg::Receiver(_) => None,
+        })
+        .collect()
+}
+
+fn is_reference(ty: &Type) -> bool {
+    matches!(ty, Type::Reference(_))
+}
+
+fn referred(ty: &Type) -> Option<Type> {
+    match ty {
+        Type::Reference(TypeReference {
+            mutability: None,
+            elem,
+            ..
+        }) => Some(elem.as_ref().clone()),
+        _ => None,
+    }
+}
+
+fn option_of(ty: &Type) -> Option<&Type> {
+    (last_ident(ty) == "Option").then(|| first_argument(ty))?
+}
+
+fn first_argument(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = ty else { return None };
+    let PathArguments::AngleBracketed(list) = &path.path.segments.last()?.arguments else {
+        return None;
+    };
+    list.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+fn last_ident(ty: &Type) -> String {
+    match ty {
+        Type::Reference(reference) => last_ident(&reference.elem),
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .map(|segment| segment.ident.to_string())
+            .unwrap_or_default(),
+        _ => String::new(),
+    }
+}

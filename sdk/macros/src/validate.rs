@@ -1,0 +1,221 @@
+//! From what was written to what is meant: every step with its partner, its
+//! types and its stored name, or errors at the tokens at fault.
+
+use std::collections::HashMap;
+
+use proc_macro2::{Ident, Span};
+use syn::ext::IdentExt;
+use syn::{Attribute, Expr, ExprLit, ImplItem, ImplItemFn, ItemImpl, Lit, Meta, Signature};
+
+use crate::errors::{Errors, did_you_mean};
+use crate::parse::{Compensate, Effects, RetryArgs, StepMethod};
+use crate::signature::{self, Types, UndoTypes};
+
+/// A step that can be generated.
+pub(crate) struct Step {
+    pub(crate) method: ImplItemFn,
+    pub(crate) constant: Ident,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) cfgs: Vec<Attribute>,
+    pub(crate) effects: Effects,
+    pub(crate) types: Types,
+    pub(crate) undo: Option<Undo>,
+    pub(crate) timeout: Option<std::time::Duration>,
+    pub(crate) retry: Option<RetryArgs>,
+}
+
+/// The compensation of a step.
+pub(crate) struct Undo {
+    pub(crate) method: Ident,
+    pub(crate) types: UndoTypes,
+}
+
+/// Checks that the block is one that can carry steps.
+pub(crate) fn block(block: &ItemImpl, steps: &[StepMethod], errors: &mut Errors) {
+    if let Some((_, path, _)) = &block.trait_ {
+        errors.at(
+            path,
+            "a service is an `impl` block of its own, not of a trait",
+        );
+    }
+    if steps.is_empty() {
+        errors.at(
+            &block.self_ty,
+            "a service needs at least one method with `#[step(compensate = ..)]`",
+        );
+    }
+}
+
+/// The steps that are right; what is wrong with the others is reported.
+pub(crate) fn steps(block: &ItemImpl, found: Vec<StepMethod>, errors: &mut Errors) -> Vec<Step> {
+    let methods = Methods::of(block, &found);
+    let mut names: HashMap<String, Ident> = HashMap::new();
+    let mut steps = Vec::new();
+    for step in found {
+        let ident = step.method.sig.ident.clone();
+        let (name, span) = step.args.name.as_ref().map_or_else(
+            || (kebab(&ident), ident.span()),
+            |name| (name.value(), name.span()),
+        );
+        if let Some(first) = names.insert(name.clone(), ident) {
+            errors.at_span(
+                span,
+                format!("a step named `{name}` exists already: `{first}`"),
+            );
+            continue;
+        }
+        steps.extend(self::step(step, name, &methods, errors));
+    }
+    steps
+}
+
+fn step(
+    step: StepMethod,
+    name: String,
+    methods: &Methods<'_>,
+    errors: &mut Errors,
+) -> Option<Step> {
+    let StepMethod { args, method } = step;
+    let types = signature::step(&method.sig, args.effects, errors);
+    let undo = match &args.compensate {
+        Compensate::Nothing => None,
+        Compensate::Invalid => return None,
+        Compensate::With(partner) => {
+            let sig = methods.partner(partner, &method.sig, errors)?;
+            let types = types.as_ref()?;
+            let types = signature::undo(sig, &method.sig, types, args.effects, errors)?;
+            let method = partner.clone();
+            Some(Undo { method, types })
+        }
+    };
+    let types = types?;
+    Some(Step {
+        constant: constant(&method.sig.ident),
+        name,
+        description: description(&method.attrs),
+        cfgs: cfgs(&method.attrs),
+        effects: args.effects,
+        types,
+        undo,
+        timeout: args.timeout,
+        retry: args.retry,
+        method,
+    })
+}
+
+/// The methods of the block by name, and which of them are steps.
+struct Methods<'a> {
+    all: Vec<&'a Signature>,
+    steps: Vec<String>,
+}
+
+impl<'a> Methods<'a> {
+    fn of(block: &'a ItemImpl, steps: &[StepMethod]) -> Self {
+        let all = block.items.iter().filter_map(|item| match item {
+            ImplItem::Fn(method) => Some(&method.sig),
+            _ => None,
+        });
+        Self {
+            all: all.collect(),
+            steps: steps
+                .iter()
+                .map(|s| s.method.sig.ident.to_string())
+                .collect(),
+        }
+    }
+
+    fn partner(&self, name: &Ident, of: &Signature, errors: &mut Errors) -> Option<&'a Signature> {
+        if let Some(step) = self.steps.iter().find(|step| name == *step) {
+            errors.at(
+                name,
+                format!("`{step}` is a step itself; a compensation is a plain method"),
+            );
+            return None;
+        }
+        let found = self.all.iter().find(|sig| sig.ident == *name);
+        if found.is_none() {
+            let others: Vec<String> = self
+                .all
+                .iter()
+                .filter(|sig| sig.ident != of.ident)
+                .map(|sig| sig.ident.to_string())
+                .collect();
+            let hint = did_you_mean(&name.to_string(), others.iter().map(String::as_str));
+            errors.at(
+                name,
+                format!("there is no method `{name}` in this block{hint}"),
+            );
+        }
+        found.copied()
+    }
+}
+
+fn plain(ident: &Ident) -> String {
+    let text = ident.unraw().to_string();
+    let trimmed = text.trim_matches('_');
+    if trimmed.is_empty() {
+        text
+    } else {
+        trimmed.to_owned()
+    }
+}
+
+fn kebab(ident: &Ident) -> String {
+    plain(ident).to_lowercase().replace('_', "-")
+}
+
+fn constant(ident: &Ident) -> Ident {
+    Ident::new(
+        &plain(ident).to_uppercase(),
+        Span::call_site().located_at(ident.span()),
+    )
+}
+
+fn cfgs(attrs: &[Attribute]) -> Vec<Attribute> {
+    let is_cfg = |attr: &&Attribute| attr.path().is_ident("cfg");
+    attrs.iter().filter(is_cfg).cloned().collect()
+}
+
+/// The doc comment as plain text.
+fn description(attrs: &[Attribute]) -> String {
+    let lines = attrs.iter().filter_map(|attr| match &attr.meta {
+        Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
+            Expr::Lit(ExprLit {
+                lit: Lit::Str(text),
+                ..
+            }) => Some(text.value().trim().to_owned()),
+            _ => None,
+        },
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use syn::parse::Parser;
+
+    use super::*;
+
+    #[test]
+    fn names() {
+        let check = |method: &str, name: &str, constant_name: &str| {
+            let ident = Ident::parse_any.parse_str(method);
+            let Ok(ident) = ident else {
+                unreachable!("{method} is an identifier")
+            };
+            assert_eq!(
+                (
+                    kebab(&ident).as_str(),
+                    constant(&ident).to_string().as_str()
+                ),
+                (name, constant_name)
+            );
+        };
+        check("reserve", "reserve", "RESERVE");
+        check("reserve_stock", "reserve-stock", "RESERVE_STOCK");
+        check("r#use", "use", "USE");
+        check("use_", "use", "USE");
+    }
+}

@@ -1,0 +1,15 @@
+//! The tests of the SDK as its users see it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub
+)]
+
+#[cfg(feature = "macros")]
+mod saga_definition;
+#[cfg(feature = "macros")]
+mod service_macro;
+#[cfg(feature = "macros")]
+mod shop;
