@@ -1,5 +1,10 @@
 //! The only place in the coordinator that reads a clock.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the clock that all others ask"
+)]
+
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use amends_core::time::Timestamp;
