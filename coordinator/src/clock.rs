@@ -33,3 +33,9 @@ impl Clock for SystemClock {
 pub fn monotonic() -> Instant {
     Instant::now()
 }
+
+/// The monotonic clock as the runtime's timers count it.
+#[must_use]
+pub fn runtime_now() -> tokio::time::Instant {
+    tokio::time::Instant::from_std(monotonic())
+}

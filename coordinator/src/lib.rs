@@ -2,5 +2,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod crash;
+pub mod engine;
 pub mod participant;
 pub mod store;

@@ -63,7 +63,7 @@ pub(super) fn answered(
     match answer {
         Answer::Succeeded(output) => draft.record(Event::StepSucceeded { step: name, output }),
         Answer::Refused(failure) if step.kind == StepKind::Retriable => {
-            failed(draft, ix, attempt, failure, Patience::None)
+            failed(draft, ix, attempt, failure, Patience::None);
         }
         Answer::Refused(failure) => draft.record(Event::StepRefused {
             step: name,

@@ -198,7 +198,7 @@ fn check_step(ix: StepIx, step: &StepDefinition, wrong: &mut Violations) -> Opti
             format!("steps[{ix}].target"),
             "TARGET_INVALID",
             bad.to_string(),
-        )
+        );
     });
     let compensation = step.compensation.as_deref().map(Target::parse).transpose();
     let compensation = compensation.map_err(|bad| {
@@ -206,7 +206,7 @@ fn check_step(ix: StepIx, step: &StepDefinition, wrong: &mut Violations) -> Opti
             format!("steps[{ix}].compensation"),
             "TARGET_INVALID",
             bad.to_string(),
-        )
+        );
     });
     let input = Body::read(step.input.as_ref())
         .map_err(|message| wrong.add(format!("steps[{ix}].input"), "BODY_INVALID", message));

@@ -1,0 +1,82 @@
+//! One writer per store: whatever is waiting goes into one database transaction.
+//!
+//! No artificial delay: while one commit is under way the next batch collects.
+//! A batch whose outcome is not known is repeated until it is; the store
+//! recognises its own earlier write.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::crash;
+use crate::store::{Append, MAX_APPEND_BATCH, Store, StoreError};
+
+use super::message::CommitDone;
+
+/// Waits between tries while the store is not available.
+const RETRY_WAITS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
+
+/// An append with the way back to its shard.
+pub(super) struct Commit {
+    pub(super) append: Append,
+    pub(super) stay: u64,
+    pub(super) done: mpsc::UnboundedSender<CommitDone>,
+}
+
+/// Runs until every sender is gone. The queue holds at most one append for
+/// each live transaction, so its bound is the engine's `max_live`.
+pub(super) async fn run(
+    store: Arc<dyn Store>,
+    mut queue: mpsc::UnboundedReceiver<Commit>,
+    healthy: watch::Sender<bool>,
+) {
+    let mut waiting = Vec::with_capacity(MAX_APPEND_BATCH);
+    while queue.recv_many(&mut waiting, MAX_APPEND_BATCH).await > 0 {
+        let (batch, ways): (Vec<_>, Vec<_>) = waiting
+            .drain(..)
+            .map(|commit| (commit.append, (commit.stay, commit.done)))
+            .unzip();
+        crash::point("before-append");
+        let outcomes = write(store.as_ref(), &batch, &healthy).await;
+        crash::point("after-append");
+        for ((append, (stay, done)), outcome) in batch.into_iter().zip(ways).zip(outcomes) {
+            // A shard that is gone needs no news.
+            let _ = done.send(CommitDone {
+                gid: append.gid,
+                stay,
+                last: append.last,
+                outcome,
+            });
+        }
+    }
+}
+
+async fn write(
+    store: &dyn Store,
+    batch: &[Append],
+    healthy: &watch::Sender<bool>,
+) -> Vec<crate::store::Appended> {
+    let mut wait = RETRY_WAITS.0;
+    loop {
+        match store.append(batch).await {
+            Ok(outcomes) => {
+                healthy.send_if_modified(|was| !std::mem::replace(was, true));
+                return outcomes;
+            }
+            Err(error) => {
+                healthy.send_if_modified(|was| std::mem::replace(was, false));
+                report(&error, batch.len());
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(RETRY_WAITS.1);
+            }
+        }
+    }
+}
+
+fn report(error: &StoreError, items: usize) {
+    let cause = std::error::Error::source(error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    tracing::error!(items, %error, cause, "cannot write to the store; trying again, nothing is lost");
+}

@@ -1,0 +1,473 @@
+//! The engine's front: cheap to clone, finds the shard, loads what is not in memory.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use amends_core::id::Gid;
+use amends_core::payload::Payload;
+use amends_core::saga::{Command, CompiledSaga, CorruptLog, Saga, definition_of, read_log, replay};
+use amends_core::time::Millis;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::clock::{Clock, runtime_now};
+use crate::participant::Caller;
+use crate::store::{Incarnation, Store, StoreError, Stored};
+
+use super::committer;
+use super::definitions::Definitions;
+use super::error::EngineError;
+use super::live::View;
+use super::message::{CommandFailed, Loaded, Message, StartFailed, Until};
+use super::options::EngineOptions;
+use super::shard::{Shard, ShardParts};
+
+/// What callers are told to wait when there is too much at once.
+const OVERLOAD_RETRY: Duration = Duration::from_millis(500);
+/// How often a transaction that is not in memory is looked up while somebody waits for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How often a command follows a transaction that leaves memory at that moment.
+const MAX_LOAD_TRIES: usize = 8;
+
+/// A saga to begin.
+#[derive(Clone)]
+pub struct Start {
+    /// Its id.
+    pub gid: Gid,
+    /// What to run.
+    pub definition: Arc<CompiledSaga>,
+    /// Its input.
+    pub input: Payload,
+    /// Overrides the definition's deadline.
+    pub deadline: Option<Millis>,
+}
+
+/// An accepted start.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// The transaction.
+    pub view: View,
+    /// False when the same start was accepted before.
+    pub created: bool,
+}
+
+/// What an engine is made of.
+pub struct EngineParts {
+    /// Where transactions are kept.
+    pub store: Arc<dyn Store>,
+    /// Who this is.
+    pub incarnation: Incarnation,
+    /// Who calls participants.
+    pub caller: Arc<dyn Caller>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Bounds.
+    pub options: EngineOptions,
+}
+
+/// The running engine.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shards: Vec<mpsc::Sender<Message>>,
+    store: Arc<dyn Store>,
+    incarnation: Incarnation,
+    definitions: Definitions,
+    clock: Arc<dyn Clock>,
+    options: EngineOptions,
+    live_count: Arc<AtomicUsize>,
+    may_call: watch::Sender<bool>,
+    store_healthy: watch::Receiver<bool>,
+}
+
+impl Engine {
+    /// Starts shards and committer on the present runtime. The set ends when
+    /// the engine has stopped; a task that ends before is a bug.
+    #[must_use]
+    pub fn start_tasks(parts: EngineParts) -> (Self, JoinSet<()>) {
+        let EngineParts {
+            store,
+            incarnation,
+            caller,
+            clock,
+            options,
+        } = parts;
+        let mut tasks = JoinSet::new();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "bounded by max_live: at most one append per live transaction"
+        )]
+        let (commits, queue) = mpsc::unbounded_channel();
+        let (healthy, store_healthy) = watch::channel(true);
+        tasks.spawn(committer::run(store.clone(), queue, healthy));
+        let live_count = Arc::new(AtomicUsize::new(0));
+        let (may_call, may_call_receiver) = watch::channel(true);
+        let mut shards = Vec::new();
+        for _ in 0..options.shards.max(1) {
+            let (sender, inbox) = mpsc::channel(options.queue);
+            let shard = Shard::new(ShardParts {
+                options: options.clone(),
+                clock: clock.clone(),
+                caller: caller.clone(),
+                commits: commits.clone(),
+                live_count: live_count.clone(),
+                may_call: may_call_receiver.clone(),
+            });
+            tasks.spawn(shard.run(inbox));
+            shards.push(sender);
+        }
+        let definitions = Definitions::new(store.clone());
+        let inner = Inner {
+            shards,
+            store,
+            incarnation,
+            definitions,
+            clock,
+            options,
+            live_count,
+            may_call,
+            store_healthy,
+        };
+        (
+            Self {
+                inner: Arc::new(inner),
+            },
+            tasks,
+        )
+    }
+
+    /// Begins a transaction; returns once that is durable.
+    ///
+    /// # Errors
+    /// [`EngineError::Overloaded`], [`EngineError::AlreadyExists`], the store's.
+    ///
+    /// Dropped, it may have begun; asking again with the same id is safe.
+    pub async fn start(&self, start: Start) -> Result<Started, EngineError> {
+        if self.live_count() >= self.inner.options.max_live {
+            return Err(EngineError::Overloaded {
+                retry_after: OVERLOAD_RETRY,
+            });
+        }
+        self.inner
+            .definitions
+            .keep(&start.definition, self.inner.clock.now())
+            .await?;
+        let (reply, answer) = oneshot::channel();
+        let shard = self.shard(&start.gid);
+        let message = Message::Start { start, reply };
+        shard.try_send(message).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => EngineError::Overloaded {
+                retry_after: OVERLOAD_RETRY,
+            },
+            mpsc::error::TrySendError::Closed(_) => EngineError::Stopping,
+        })?;
+        match answer.await.map_err(|_| EngineError::Stopping)? {
+            Ok(started) => Ok(started),
+            Err(StartFailed::Error(error)) => Err(error),
+            Err(StartFailed::Exists(start)) => self.compare_with_stored(&start).await,
+        }
+    }
+
+    /// Puts a command to a transaction; returns once its consequences are durable.
+    ///
+    /// # Errors
+    /// [`EngineError::Rejected`], [`EngineError::NotFound`], [`EngineError::NotOwned`], the store's.
+    pub async fn command(&self, gid: &Gid, mut command: Command) -> Result<View, EngineError> {
+        for _ in 0..MAX_LOAD_TRIES {
+            let (reply, answer) = oneshot::channel();
+            self.send(
+                gid,
+                Message::Command {
+                    gid: gid.clone(),
+                    command,
+                    reply,
+                },
+            )
+            .await?;
+            command = match answer.await.map_err(|_| EngineError::Stopping)? {
+                Ok(view) => return Ok(view),
+                Err(CommandFailed::Error(error)) => return Err(error),
+                Err(CommandFailed::NotLive(command)) => command,
+            };
+            let stored = self.stored(gid).await?;
+            if stored.summary.state.is_final() {
+                return Err(amends_core::saga::Rejected::Ended.into());
+            }
+            if stored.owner != self.inner.incarnation {
+                return Err(EngineError::NotOwned(gid.to_string()));
+            }
+            self.load(stored).await?;
+        }
+        Err(EngineError::NotOwned(gid.to_string()))
+    }
+
+    /// A transaction as it stands, from memory or from the store.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Parked`], the store's.
+    pub async fn get(&self, gid: &Gid) -> Result<View, EngineError> {
+        if let Some(view) = self.observe(gid, Until::Now).await? {
+            return Ok(view);
+        }
+        self.view_of_stored(&self.stored(gid).await?).await
+    }
+
+    /// Waits for the end of a transaction, at most until `deadline`; returns it as it stands then.
+    ///
+    /// # Errors
+    /// As for [`Self::get`]. Dropping it loses nothing.
+    pub async fn wait(&self, gid: &Gid, deadline: Instant) -> Result<View, EngineError> {
+        loop {
+            let view = match tokio::time::timeout_at(deadline, self.observe(gid, Until::End)).await
+            {
+                Ok(Ok(Some(view))) => return Ok(view),
+                Ok(Ok(None)) => self.view_of_stored(&self.stored(gid).await?).await?,
+                Ok(Err(error)) => return Err(error),
+                Err(_elapsed) => return self.get(gid).await,
+            };
+            if view.saga.is_ended() || runtime_now() + LOOK_AGAIN > deadline {
+                return Ok(view);
+            }
+            // Asleep, or not taken up yet.
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// The next state of a transaction after the one seen last; `None`: not in memory.
+    ///
+    /// # Errors
+    /// [`EngineError::Stopping`].
+    pub async fn next_change(&self, gid: &Gid, seen: u64) -> Result<Option<View>, EngineError> {
+        self.observe(gid, Until::Change(seen)).await
+    }
+
+    /// Takes a stored transaction into memory; parks it when its log is corrupt.
+    ///
+    /// # Errors
+    /// [`EngineError::Parked`], the store's.
+    pub async fn load(&self, stored: Stored) -> Result<(), EngineError> {
+        let saga = match self.replay(&stored).await {
+            Ok(saga) => saga,
+            Err(EngineError::Parked { gid, reason }) => {
+                tracing::error!(
+                    gid,
+                    reason,
+                    "parked: this log cannot be replayed; everything else goes on"
+                );
+                let now = self.inner.clock.now();
+                self.inner
+                    .store
+                    .park(&stored.gid, stored.generation, &reason, now)
+                    .await?;
+                return Err(EngineError::Parked { gid, reason });
+            }
+            Err(error) => return Err(error),
+        };
+        let taken_over = saga.generation() != stored.generation;
+        let resume = taken_over.then_some(Command::Resume {
+            generation: stored.generation,
+        });
+        let (reply, answer) = oneshot::channel();
+        let loaded = Loaded {
+            saga: Box::new(saga),
+            resume,
+        };
+        self.send(&stored.gid, Message::Load { loaded, reply })
+            .await?;
+        answer.await.map_err(|_| EngineError::Stopping)
+    }
+
+    /// Transactions in memory.
+    #[must_use]
+    pub fn live_count(&self) -> usize {
+        self.inner.live_count.load(Ordering::Relaxed)
+    }
+
+    /// Its bounds.
+    #[must_use]
+    pub fn options(&self) -> &EngineOptions {
+        &self.inner.options
+    }
+
+    /// Its compiled definitions.
+    #[must_use]
+    pub fn definitions(&self) -> &Definitions {
+        &self.inner.definitions
+    }
+
+    /// Its store, for lists and registrations.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// Whose transactions it runs.
+    #[must_use]
+    pub fn incarnation(&self) -> &Incarnation {
+        &self.inner.incarnation
+    }
+
+    /// Its clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// Whether the last write to the store went well.
+    #[must_use]
+    pub fn store_healthy(&self) -> watch::Receiver<bool> {
+        self.inner.store_healthy.clone()
+    }
+
+    /// Holds calls back while it is not certain that this coordinator still
+    /// owns its transactions, and lets them go again.
+    pub fn allow_calls(&self, ownership: Ownership) {
+        let certain = ownership == Ownership::Certain;
+        self.inner
+            .may_call
+            .send_if_modified(|may| std::mem::replace(may, certain) != certain);
+    }
+
+    /// Writes everything and ends the shards. Calls in flight are given up;
+    /// the next run takes them as "may have run".
+    pub async fn stop(&self) {
+        for shard in &self.inner.shards {
+            let (reply, answer) = oneshot::channel();
+            if shard.send(Message::Stop { reply }).await.is_ok() {
+                let _ = answer.await;
+            }
+        }
+    }
+
+    /// A transaction as the store has it.
+    async fn stored(&self, gid: &Gid) -> Result<Stored, EngineError> {
+        let found = self.inner.store.load(std::slice::from_ref(gid)).await?;
+        found
+            .into_iter()
+            .next()
+            .ok_or_else(|| EngineError::NotFound(gid.to_string()))
+    }
+
+    async fn view_of_stored(&self, stored: &Stored) -> Result<View, EngineError> {
+        let saga = self.replay(stored).await?;
+        Ok(View {
+            saga: Arc::new(saga),
+            changes: 0,
+        })
+    }
+
+    async fn replay(&self, stored: &Stored) -> Result<Saga, EngineError> {
+        let parked = |reason: String| EngineError::Parked {
+            gid: stored.gid.to_string(),
+            reason,
+        };
+        if let Some(reason) = &stored.parked {
+            return Err(parked(reason.clone()));
+        }
+        let corrupt = |error: CorruptLog| parked(error.to_string());
+        let mut records = Vec::new();
+        for (first, row) in &stored.log {
+            if first.0 != records.len() as u64 + 1 {
+                return Err(parked(format!(
+                    "record {} follows record {}",
+                    first.0,
+                    records.len()
+                )));
+            }
+            records.extend(read_log([row.as_str()]).map_err(corrupt)?);
+        }
+        if records.len() as u64 != stored.last.0 {
+            return Err(parked(format!(
+                "{} records are there, {} should be",
+                records.len(),
+                stored.last.0
+            )));
+        }
+        let hash = definition_of(&records).map_err(corrupt)?;
+        let definition = match self.inner.definitions.get(hash).await {
+            Ok(Some(definition)) => definition,
+            Ok(None) => {
+                return Err(parked(format!(
+                    "its definition {} is not in the store",
+                    hash.0
+                )));
+            }
+            Err(StoreError::Corrupt(problem)) => return Err(parked(problem)),
+            Err(error) => return Err(error.into()),
+        };
+        replay(&definition, &records).map_err(corrupt)
+    }
+
+    async fn compare_with_stored(&self, start: &Start) -> Result<Started, EngineError> {
+        let stored = self.stored(&start.gid).await?;
+        let view = self.view_of_stored(&stored).await?;
+        match difference(&view.saga, start) {
+            None => Ok(Started {
+                view,
+                created: false,
+            }),
+            Some(difference) => Err(EngineError::AlreadyExists {
+                gid: start.gid.to_string(),
+                difference,
+            }),
+        }
+    }
+
+    async fn observe(&self, gid: &Gid, until: Until) -> Result<Option<View>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(
+            gid,
+            Message::Observe {
+                gid: gid.clone(),
+                until,
+                reply,
+            },
+        )
+        .await?;
+        answer.await.map_err(|_| EngineError::Stopping)
+    }
+
+    async fn send(&self, gid: &Gid, message: Message) -> Result<(), EngineError> {
+        self.shard(gid)
+            .send(message)
+            .await
+            .map_err(|_| EngineError::Stopping)
+    }
+
+    fn shard(&self, gid: &Gid) -> &mpsc::Sender<Message> {
+        let mut hasher = DefaultHasher::new();
+        gid.hash(&mut hasher);
+        let shards = &self.inner.shards;
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash do")]
+        &shards[hasher.finish() as usize % shards.len()]
+    }
+}
+
+/// Whether this coordinator certainly owns what it believes to own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ownership {
+    /// Its lease is fresh.
+    Certain,
+    /// Its lease could not be renewed in time.
+    InDoubt,
+}
+
+/// What differs between a transaction and a start with the same id.
+pub(super) fn difference(saga: &Saga, start: &Start) -> Option<&'static str> {
+    let deadline = saga.deadline().map(|at| at.since(saga.began_at()));
+    if saga.definition().hash() != start.definition.hash() {
+        Some("definition")
+    } else if saga.input() != &start.input {
+        Some("input")
+    } else if deadline != start.deadline.or(start.definition.definition().deadline) {
+        Some("deadline")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,302 @@
+//! One transaction in memory: its state, what of it is durable, who waits for what.
+
+use std::sync::Arc;
+
+use amends_core::id::RecordNo;
+use amends_core::saga::{
+    Decision, Direction, Effect, Forward, Record, Saga, Undo, apply, write_records,
+};
+use amends_core::time::Timestamp;
+
+use crate::store::{Append, Summary, SummaryCause};
+
+use super::error::EngineError;
+use super::handle::Started;
+use super::message::{CommandFailed, Reply, StartFailed, Until};
+
+/// A transaction as it stands, for readers.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Its state.
+    pub saga: Arc<Saga>,
+    /// Grows with every change while it is in memory.
+    pub changes: u64,
+}
+
+/// Somebody who waits for records to be durable.
+pub(super) enum Waiter {
+    /// Started it, or asked for the same start again.
+    Start {
+        /// Where the reply goes.
+        reply: Reply<Result<Started, StartFailed>>,
+        /// Whether it was this start that began it.
+        created: bool,
+    },
+    /// Put a command to it.
+    Command(Reply<Result<View, CommandFailed>>),
+}
+
+pub(super) struct Live {
+    pub(super) saga: Saga,
+    /// Tells this stay in memory from others of the same transaction.
+    pub(super) stay: u64,
+    /// Everything up to here is durable.
+    pub(super) durable: RecordNo,
+    /// A write is under way, up to this record.
+    pub(super) writing: Option<RecordNo>,
+    /// Records that were not handed to the committer yet.
+    unwritten: Vec<Record>,
+    /// Effects that wait for records to be durable.
+    held: Vec<(RecordNo, Effect)>,
+    waiters: Vec<(RecordNo, Waiter)>,
+    observers: Vec<(Until, Reply<Option<View>>)>,
+    changes: u64,
+    /// The wake-up that is wanted.
+    pub(super) wake: Option<Timestamp>,
+    /// On the list of those with unwritten records that nobody waits for.
+    pub(super) dirty: bool,
+    /// The write under way is meant to be the last before it leaves memory.
+    pub(super) leaving: bool,
+}
+
+impl Live {
+    pub(super) fn new(saga: Saga, stay: u64, durable: RecordNo) -> Self {
+        Self {
+            saga,
+            stay,
+            durable,
+            writing: None,
+            unwritten: Vec::new(),
+            held: Vec::new(),
+            waiters: Vec::new(),
+            observers: Vec::new(),
+            changes: 0,
+            wake: None,
+            dirty: false,
+            leaving: false,
+        }
+    }
+
+    pub(super) fn view(&self) -> View {
+        View {
+            saga: Arc::new(self.saga.clone()),
+            changes: self.changes,
+        }
+    }
+
+    /// Takes a decision in; returns the effects that may run at once.
+    pub(super) fn take(&mut self, decision: Decision) -> Vec<Effect> {
+        for record in &decision.records {
+            apply(&mut self.saga, record);
+        }
+        self.take_applied(decision)
+    }
+
+    /// Like [`Self::take`], for a state that has the records in it already.
+    pub(super) fn take_applied(&mut self, decision: Decision) -> Vec<Effect> {
+        if !decision.records.is_empty() {
+            self.changes += 1;
+            self.leaving = false;
+        }
+        self.unwritten
+            .extend(decision.records.into_iter().filter(Record::is_stored));
+        self.wake = None;
+        let mut ready = Vec::new();
+        for effect in decision.effects {
+            match effect {
+                Effect::Wake { at } => self.wake = Some(at),
+                Effect::Accept { after }
+                | Effect::Finish { after }
+                | Effect::Call { after, .. }
+                    if after > self.durable =>
+                {
+                    self.held.push((after, effect));
+                }
+                effect => ready.push(effect),
+            }
+        }
+        self.tell_observers(false);
+        ready
+    }
+
+    /// Notes what became durable; returns the effects that may run now.
+    pub(super) fn written(&mut self, last: RecordNo) -> Vec<Effect> {
+        self.durable = last;
+        self.writing = None;
+        let mut ready = Vec::new();
+        self.held.retain_mut(|(after, effect)| {
+            let runs = *after <= last;
+            if runs {
+                ready.push(effect.clone());
+            }
+            !runs
+        });
+        let view = self
+            .waiters
+            .iter()
+            .any(|(after, _)| *after <= last)
+            .then(|| self.view());
+        if let Some(view) = view {
+            let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiters)
+                .into_iter()
+                .partition(|(after, _)| *after <= last);
+            self.waiters = later;
+            for (_, waiter) in now {
+                waiter.succeed(view.clone());
+            }
+        }
+        ready
+    }
+
+    /// Answers once everything up to now is durable.
+    pub(super) fn when_durable(&mut self, waiter: Waiter) {
+        let after = self.saga.last_record();
+        if after <= self.durable {
+            waiter.succeed(self.view());
+        } else {
+            self.waiters.push((after, waiter));
+        }
+    }
+
+    pub(super) fn observe(&mut self, until: Until, reply: Reply<Option<View>>) {
+        let ends = self.saga.is_ended();
+        let at_once = match until {
+            // Its end counts once it is durable.
+            Until::Now => !ends,
+            Until::Change(seen) => self.changes > seen && !ends,
+            Until::End => false,
+        };
+        if at_once {
+            let _ = reply.send(Some(self.view()));
+        } else {
+            self.observers.retain(|(_, reply)| !reply.is_closed());
+            self.observers
+                .push((if ends { Until::End } else { until }, reply));
+        }
+    }
+
+    /// Says to everybody who waits that it has ended, durably.
+    pub(super) fn ended(&mut self) {
+        self.tell_observers(true);
+    }
+
+    /// Somebody waits for a record that no write covers yet.
+    pub(super) fn needs_write(&self) -> bool {
+        let covered = self.durable;
+        !self.unwritten.is_empty()
+            && (self.held.iter().any(|(after, _)| *after > covered)
+                || self.waiters.iter().any(|(after, _)| *after > covered))
+    }
+
+    pub(super) fn has_unwritten(&self) -> bool {
+        !self.unwritten.is_empty()
+    }
+
+    /// Nothing is under way, nobody waits for it here, and nothing will happen before `wake`.
+    pub(super) fn is_idle(&self) -> bool {
+        let in_flight = |run: &amends_core::saga::StepRun| {
+            run.forward == Forward::Calling || run.undo == Undo::Calling
+        };
+        self.held.is_empty()
+            && self.waiters.is_empty()
+            && !self.saga.is_ended()
+            && !self.saga.steps().iter().any(in_flight)
+    }
+
+    /// Hands out everything unwritten as one append. `leaving` tells when the
+    /// transaction has to come back, if it is about to leave memory.
+    pub(super) fn append(&mut self, leaving: Option<Timestamp>) -> Append {
+        let last = self.saga.last_record();
+        let records = if self.unwritten.is_empty() {
+            String::new()
+        } else {
+            write_records(&self.unwritten)
+        };
+        self.unwritten.clear();
+        self.writing = Some(last);
+        self.leaving = leaving.is_some();
+        Append {
+            gid: self.saga.gid().clone(),
+            generation: self.saga.generation(),
+            previous: self.durable,
+            last,
+            records,
+            summary: summary(&self.saga, leaving),
+        }
+    }
+
+    /// Tells everybody who waits that this coordinator has lost it.
+    pub(super) fn lost(self) {
+        let gid = self.saga.gid().to_string();
+        for (_, waiter) in self.waiters {
+            waiter.fail(EngineError::NotOwned(gid.clone()));
+        }
+        for (_, reply) in self.observers {
+            let _ = reply.send(None);
+        }
+    }
+
+    /// Takes the waiters of a start whose id turned out to be taken.
+    pub(super) fn into_waiters(self) -> Vec<Waiter> {
+        for (_, reply) in self.observers {
+            let _ = reply.send(None);
+        }
+        self.waiters.into_iter().map(|(_, waiter)| waiter).collect()
+    }
+
+    fn tell_observers(&mut self, ended: bool) {
+        let wanted = |until: &Until| ended || matches!(until, Until::Change(_));
+        if !self.observers.iter().any(|(until, _)| wanted(until))
+            || (self.saga.is_ended() && !ended)
+        {
+            return;
+        }
+        let view = self.view();
+        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.observers)
+            .into_iter()
+            .partition(|(until, _)| wanted(until));
+        self.observers = later;
+        for (_, reply) in now {
+            let _ = reply.send(Some(view.clone()));
+        }
+    }
+}
+
+impl Waiter {
+    fn succeed(self, view: View) {
+        match self {
+            Self::Start { reply, created } => drop(reply.send(Ok(Started { view, created }))),
+            Self::Command(reply) => drop(reply.send(Ok(view))),
+        }
+    }
+
+    pub(super) fn fail(self, error: EngineError) {
+        match self {
+            Self::Start { reply, .. } => drop(reply.send(Err(StartFailed::Error(error)))),
+            Self::Command(reply) => drop(reply.send(Err(CommandFailed::Error(error)))),
+        }
+    }
+}
+
+/// The summary row of a saga.
+fn summary(saga: &Saga, wake_at: Option<Timestamp>) -> Summary {
+    let definition = saga.definition().definition();
+    Summary {
+        state: saga.public_state(),
+        definition: saga.definition().hash().clone(),
+        definition_name: definition.name.clone(),
+        definition_version: definition.version,
+        cause: saga.cause().map(|cause| SummaryCause {
+            step: cause.step.as_ref().map(ToString::to_string),
+            code: cause.failure.code.clone(),
+            message: cause.failure.message.clone(),
+        }),
+        created_at: saga.began_at(),
+        updated_at: saga.updated_at(),
+        finished_at: match saga.direction() {
+            Direction::Ended { at, .. } => Some(*at),
+            _ => None,
+        },
+        wake_at,
+    }
+}

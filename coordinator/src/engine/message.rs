@@ -1,0 +1,96 @@
+//! What is said to a shard.
+
+use amends_core::answer::Answer;
+use amends_core::dag::StepIx;
+use amends_core::id::{Gid, RecordNo};
+use amends_core::saga::{Command, Phase, Saga};
+use tokio::sync::oneshot;
+
+use crate::store::Appended;
+
+use super::error::EngineError;
+use super::handle::{Start, Started};
+use super::live::View;
+
+/// Where a reply goes; the asker may have left.
+pub(super) type Reply<T> = oneshot::Sender<T>;
+
+/// From the handle to a shard.
+pub(super) enum Message {
+    /// Begin a transaction. `Err` gives the start back: the id is in the store already.
+    Start {
+        start: Start,
+        reply: Reply<Result<Started, StartFailed>>,
+    },
+    /// Put a command to a live transaction.
+    Command {
+        gid: Gid,
+        command: Command,
+        reply: Reply<Result<View, CommandFailed>>,
+    },
+    /// Look at a live transaction; `None` when it is not in memory.
+    Observe {
+        gid: Gid,
+        until: Until,
+        reply: Reply<Option<View>>,
+    },
+    /// Take a transaction from its log into memory.
+    Load { loaded: Loaded, reply: Reply<()> },
+    /// Write everything and end.
+    Stop { reply: Reply<()> },
+}
+
+/// What an observer waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// Nothing: as it is.
+    Now,
+    /// A change after this number.
+    Change(u64),
+    /// The end.
+    End,
+}
+
+/// Why a start was not accepted.
+pub(super) enum StartFailed {
+    /// The store knows this id.
+    Exists(Start),
+    /// Anything else.
+    Error(EngineError),
+}
+
+/// Why a command was not accepted.
+pub(super) enum CommandFailed {
+    /// The transaction is not in memory.
+    NotLive(Command),
+    /// Anything else.
+    Error(EngineError),
+}
+
+/// A transaction replayed from its log.
+pub(super) struct Loaded {
+    /// As the log tells it.
+    pub(super) saga: Box<Saga>,
+    /// Whether another run of a coordinator had it before: then whatever it
+    /// had called without a trace may have run.
+    pub(super) resume: Option<Command>,
+}
+
+/// A call that came back.
+pub(super) struct CallDone {
+    pub(super) gid: Gid,
+    /// Which stay in memory the call was made in.
+    pub(super) stay: u64,
+    pub(super) step: StepIx,
+    pub(super) phase: Phase,
+    pub(super) attempt: u32,
+    pub(super) answer: Answer,
+}
+
+/// What became of an append.
+pub(super) struct CommitDone {
+    pub(super) gid: Gid,
+    pub(super) stay: u64,
+    pub(super) last: RecordNo,
+    pub(super) outcome: Appended,
+}
