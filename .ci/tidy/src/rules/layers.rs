@@ -1,5 +1,5 @@
 //! Inside the coordinator a module names only modules of the layers below its own:
-//! `main -> app -> {grpc, worker, admin} -> engine -> {store, broker, participant} -> {clock, config}`.
+//! `main -> app -> {grpc, worker, admin} -> engine -> {store, broker, participant} -> {clock, config, crash}`.
 //!
 //! Tests may name anything, and so may `lib.rs`, which only declares modules.
 
@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 6] = [
     &["grpc", "worker", "admin"],
     &["engine"],
     &["store", "broker", "participant"],
-    &["clock", "config"],
+    &["clock", "config", "crash"],
 ];
 
 /// Modules that name one of their own layer or above.
