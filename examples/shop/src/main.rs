@@ -1,1 +1,2 @@
+//! The shop.
 fn main() {}

@@ -1,0 +1,19 @@
+//! The shop of Amends: the classic order case, with every fault it must
+//! survive.
+//!
+//! Four services, each with a database of its own, place orders together
+//! through one saga. [`domain`] has the rules, [`services`] what each service
+//! does, [`saga`] how they work together, [`front`] the shop as customers see
+//! it, [`invariants`] what must be true whatever happened, and [`runner`] the
+//! program that starts everything and tells its story.
+
+pub mod clock;
+pub mod database;
+pub mod domain;
+pub mod front;
+pub mod holds;
+pub mod invariants;
+pub mod proto;
+pub mod runner;
+pub mod saga;
+pub mod services;

@@ -1,0 +1,53 @@
+//! Using a coupon for an order, and giving it back.
+
+use amends::{Conn, StepError, StepResult, reject};
+
+use super::{CouponUsed, Coupons, UseCoupon, table};
+use crate::clock;
+use crate::domain::{Cents, Code, check_coupon};
+use crate::holds;
+
+#[amends::service(name = "coupon")]
+impl Coupons {
+    /// Uses a coupon for an order. Without a coupon nothing happens.
+    #[step(
+        name = "use",
+        compensate = give_back,
+        timeout = "5s",
+        retry(max_attempts = 12, backoff = "100ms", max_backoff = "2s")
+    )]
+    pub async fn use_coupon(&self, conn: &mut Conn, req: UseCoupon) -> StepResult<CouponUsed> {
+        let Some(id) = req.coupon_id else {
+            return Ok(CouponUsed { paid: Cents::ZERO });
+        };
+        let Some(coupon) = table::find(conn, id).await? else {
+            reject!(Code::CouponNoExist, "there is no coupon {id}");
+        };
+        let now = clock::now();
+        check_coupon(&coupon, req.user_id, req.value, now)?;
+        if !table::take(conn, id, req.user_id, &req.order_id, now).await? {
+            reject!(Code::CouponInvalid, "coupon {id} was used meanwhile");
+        }
+        self.holds.pass(holds::COUPON_USE).await?;
+        Ok(CouponUsed {
+            paid: coupon.coupon_price,
+        })
+    }
+
+    /// Gives the coupon back to its owner.
+    pub async fn give_back(
+        &self,
+        conn: &mut Conn,
+        req: &UseCoupon,
+        _: &CouponUsed,
+    ) -> StepResult<()> {
+        let Some(id) = req.coupon_id else {
+            return Ok(());
+        };
+        if !table::give_back(conn, id, &req.order_id).await? {
+            let text = format!("coupon {id} is not with order {}", req.order_id);
+            return Err(StepError::unknown(text));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! Taking stock for an order, and giving it back.
+
+use amends::{Conn, StepResult, reject};
+
+use super::table::{self, Operation};
+use super::{Goods, Reserve, Reserved};
+use crate::domain::{Code, check_goods};
+use crate::holds;
+
+#[amends::service(name = "goods")]
+impl Goods {
+    /// Takes goods out of sale for an order, the last one too.
+    #[step(
+        compensate = release,
+        timeout = "5s",
+        retry(max_attempts = 12, backoff = "100ms", max_backoff = "2s")
+    )]
+    pub async fn reserve(&self, conn: &mut Conn, req: Reserve) -> StepResult<Reserved> {
+        let Reserve {
+            order_id,
+            goods_id,
+            number,
+            price,
+        } = req;
+        if number <= 0 {
+            reject!(Code::OrderInvalid, "{number} is no number of goods");
+        }
+        let Some(goods) = table::find(conn, goods_id).await? else {
+            reject!(Code::GoodsNoExist, "there are no goods {goods_id}");
+        };
+        check_goods(price, goods.price)?;
+        if table::is_logged(conn, goods_id, &order_id, Operation::Reserve).await? {
+            reject!(
+                Code::GoodsReserveAlready,
+                "order {order_id} has its {goods_id}"
+            );
+        }
+        table::log(conn, goods_id, &order_id, Operation::Reserve, -number).await?;
+        if !table::take(conn, goods_id, number).await? {
+            reject!(
+                Code::GoodsNumNotEnough,
+                "{number} wanted, {} left",
+                goods.number
+            );
+        }
+        self.holds.pass(holds::GOODS_RESERVE).await?;
+        Ok(Reserved { price, number })
+    }
+
+    /// Puts them back on sale.
+    pub async fn release(&self, conn: &mut Conn, req: &Reserve, done: &Reserved) -> StepResult<()> {
+        table::log(
+            conn,
+            req.goods_id,
+            &req.order_id,
+            Operation::Release,
+            done.number,
+        )
+        .await?;
+        table::put_back(conn, req.goods_id, done.number).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,17 @@
+//! The services: each owns its tables, and nobody else writes them.
+//!
+//! In each folder: `mod` says what the service offers, `table` has its SQL,
+//! `steps` what it does for a saga, `query` what it tells the front.
+
+pub mod coupon;
+pub mod goods;
+pub mod order;
+pub mod user;
+
+use tonic::Status;
+
+/// An error of the database as the front sees it: it may ask again.
+fn unavailable(error: amends::DatabaseError) -> Status {
+    tracing::warn!(%error, "the database did not answer a query");
+    Status::unavailable("the database did not answer")
+}
