@@ -1,5 +1,6 @@
 //! The Amends coordinator. ARCHITECTURE.md shows the house.
 
+pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod crash;

@@ -1,0 +1,42 @@
+//! The top of the command tree.
+
+use clap::{Parser, Subcommand};
+
+use super::completion::CompletionArgs;
+use super::config::ConfigCommandArgs;
+use super::definition::DefinitionArgs;
+use super::exit::EXIT_CODES_HELP;
+use super::participant::ParticipantArgs;
+use super::status::StatusArgs;
+use super::tx::TxArgs;
+
+/// A coordinator for distributed transactions: server and command line in one.
+#[derive(Debug, Parser)]
+#[command(
+    name = "amends",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = EXIT_CODES_HELP)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Look at transactions, start them and act on them
+    #[command(visible_alias = "transaction")]
+    Tx(TxArgs),
+    /// Definitions of sagas
+    Definition(DefinitionArgs),
+    /// The services that execute steps
+    Participant(ParticipantArgs),
+    /// Say what the coordinator is and how it is doing
+    Status(StatusArgs),
+    /// Show and check the configuration
+    Config(ConfigCommandArgs),
+    /// Print a completion script for a shell
+    Completion(CompletionArgs),
+}
