@@ -13,6 +13,12 @@ use amends_core::time::Timestamp;
 pub trait Clock: Send + Sync + 'static {
     /// Wall-clock time, for records and for times that people see.
     fn now(&self) -> Timestamp;
+
+    /// Monotonic time, for leases and bounds that a change of the wall clock
+    /// must not touch.
+    fn monotonic(&self) -> Instant {
+        monotonic()
+    }
 }
 
 /// The machine's clock.

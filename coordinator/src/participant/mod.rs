@@ -1,9 +1,38 @@
-//! Outbound calls to participants, as the engine sees them.
+//! Outbound calls to participants: who is there, and how one is called.
+//!
+//! [`Registry`] knows the live instances of services; [`Outbound`] makes the
+//! calls and turns whatever comes back into an [`Answer`].
+//!
+//! Guarantees: no address is called that no configuration allows; a call ends
+//! within its timeout; one target that hangs delays calls to no other.
+//! Not here: when a call is made or repeated, what is stored of instances.
+
+mod allow;
+mod breaker;
+mod codec;
+mod execute;
+mod no_answer;
+mod options;
+mod outbound;
+mod peer;
+mod plain;
+mod pool;
+mod registry;
+mod unary;
 
 use amends_core::answer::Answer;
 use amends_core::id::Gid;
 use amends_core::saga::Call;
 use futures_util::future::BoxFuture;
+
+pub use allow::AddressError;
+pub use options::OutboundOptions;
+pub use outbound::Outbound;
+pub use pool::MAX_INLINE_TARGETS;
+pub use registry::{
+    Accepted, InstanceKey, InstanceView, MAX_INSTANCES, MAX_OFFERS, Offer, Registration, Registry,
+    RegistryError, Unavailable,
+};
 
 /// Makes calls. Unary gRPC calls are one way; a stream that the participant
 /// opens must fit beside it.

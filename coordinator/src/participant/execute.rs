@@ -1,0 +1,91 @@
+//! Calls of SDK participants: `amends.v1.ParticipantService/Execute`.
+
+use std::time::Duration;
+
+use amends_core::answer::{Answer, Failure};
+use amends_core::id::Gid;
+use amends_core::payload::Payload;
+use amends_core::saga::{Call, Phase};
+use amends_proto::v1;
+use amends_proto::v1::execute_response::Answer as Wired;
+use http::uri::PathAndQuery;
+use tonic::{Request, Status};
+use tonic_prost::ProstCodec;
+
+use super::no_answer::NoAnswer;
+use super::unary::Wire;
+
+const METHOD: &str = "/amends.v1.ParticipantService/Execute";
+/// The code of a refusal that came without one.
+const REFUSED: &str = "REFUSED";
+
+/// Makes the call.
+pub(super) async fn execute(
+    wire: Wire,
+    service: &str,
+    step: &str,
+    gid: &Gid,
+    call: &Call,
+) -> Result<Answer, Status> {
+    let request = v1::ExecuteRequest {
+        service: service.to_owned(),
+        step: step.to_owned(),
+        phase: phase(call.phase).into(),
+        gid: gid.as_str().to_owned(),
+        branch: call.name.as_str().to_owned(),
+        attempt: call.attempt,
+        input: Some(to_wire(&call.input)),
+        output: call.output.as_ref().map(to_wire),
+    };
+    let codec = ProstCodec::<v1::ExecuteRequest, v1::ExecuteResponse>::new();
+    let path = PathAndQuery::from_static(METHOD);
+    let response = wire.unary(Request::new(request), path, codec).await?;
+    let answer = response.into_inner().answer;
+    Ok(answer.map_or_else(|| NoAnswer::Protocol.into(), classify))
+}
+
+fn classify(answer: Wired) -> Answer {
+    match answer {
+        Wired::Succeeded(succeeded) => {
+            Answer::Succeeded(succeeded.output.map_or_else(Payload::null, from_wire))
+        }
+        Wired::Refused(v1::Failure { code, message }) => {
+            let code = if code.is_empty() {
+                REFUSED.to_owned()
+            } else {
+                code
+            };
+            Answer::Refused(Failure::new(code, message))
+        }
+        Wired::InProgress(in_progress) => Answer::InProgress {
+            // A negative time is as good as none.
+            retry_after: in_progress
+                .retry_after
+                .and_then(|after| Duration::try_from(after).ok())
+                .map(Into::into),
+        },
+    }
+}
+
+fn phase(phase: Phase) -> v1::Phase {
+    match phase {
+        Phase::Do => v1::Phase::Do,
+        Phase::Undo => v1::Phase::Undo,
+    }
+}
+
+fn to_wire(payload: &Payload) -> v1::Payload {
+    v1::Payload {
+        // Empty means JSON, and costs nothing.
+        content_type: if payload.is_json() {
+            String::new()
+        } else {
+            payload.content_type().to_owned()
+        },
+        data: payload.data().clone(),
+    }
+}
+
+fn from_wire(payload: v1::Payload) -> Payload {
+    Payload::new(&payload.content_type, payload.data)
+}
