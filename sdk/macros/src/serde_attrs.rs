@@ -2,7 +2,7 @@
 
 use syn::{Attribute, LitStr};
 
-use crate::errors::{Errors, did_you_mean};
+use crate::errors::Errors;
 
 /// The rules of `#[serde(rename_all = "..")]`.
 #[derive(Clone, Copy)]
@@ -49,13 +49,9 @@ impl RenameAll {
 
 /// The container's rule, if it has one.
 pub(crate) fn rename_all(attrs: &[Attribute], errors: &mut Errors) -> Option<RenameAll> {
-    let rule = string_of(attrs, "rename_all", errors)?;
-    let text = rule.value();
-    let found = RULES.iter().find(|(name, _)| *name == text);
-    if found.is_none() {
-        let hint = did_you_mean(&text, RULES.iter().map(|(name, _)| *name));
-        errors.at(&rule, format!("unknown rule `{text}`{hint}"));
-    }
+    let rule = string_of(attrs, "rename_all", errors)?.value();
+    // An unknown rule is serde's to report.
+    let found = RULES.iter().find(|(name, _)| *name == rule);
     found.map(|(_, rule)| *rule)
 }
 

@@ -38,8 +38,7 @@ pub(crate) fn block(block: &ItemImpl, steps: &[StepMethod], errors: &mut Errors)
             path,
             "a service is an `impl` block of its own, not of a trait",
         );
-    }
-    if steps.is_empty() {
+    } else if steps.is_empty() {
         errors.at(
             &block.self_ty,
             "a service needs at least one method with `#[step(compensate = ..)]`",
@@ -61,7 +60,7 @@ pub(crate) fn steps(block: &ItemImpl, found: Vec<StepMethod>, errors: &mut Error
         if let Some(first) = names.insert(name.clone(), ident) {
             errors.at_span(
                 span,
-                format!("a step named `{name}` exists already: `{first}`"),
+                format!("a step named `{name}` exists already: the method `{first}`"),
             );
             continue;
         }

@@ -33,9 +33,10 @@ fn structure(literal: &ExprStruct) -> TokenStream {
     });
     // An alias, because a struct literal cannot name an associated type directly.
     let alias = quote_spanned! { span=> __Fields };
+    let build = quote_spanned! { span=> <#path as ::amends::Wire>::build };
     quote! {{
         type #alias = <#path as ::amends::Wire>::Fields;
-        <#path as ::amends::Wire>::build(#alias { #(#fields,)* #rest })
+        #build(#alias { #(#fields,)* #rest })
     }}
 }
 

@@ -102,7 +102,8 @@ impl SagaBuilder {
 
     /// Adds a plain unary gRPC method as a step; no SDK is needed there.
     /// `target` is `grpc://host:port/package.Service/Method`. Say next how it
-    /// is undone: `.compensate_with(..)` or `.no_compensation()`.
+    /// is undone: `.compensate_with(..)`, `.no_compensation()`, `.pivot()` or
+    /// `.retriable()`.
     pub fn grpc_step(
         &mut self,
         name: &str,
@@ -317,12 +318,14 @@ impl<O> Deref for StepHandle<O> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<O> ToVal<O> for StepHandle<O> {
     fn to_val(&self) -> Val<O> {
         self.answer.clone()
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<O> ToVal<O> for &StepHandle<O> {
     fn to_val(&self) -> Val<O> {
         self.answer.clone()

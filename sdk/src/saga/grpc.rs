@@ -24,7 +24,7 @@ pub type Opaque = Value;
 
 /// A plain gRPC step; it is added once it is said how it is undone.
 #[derive(Debug)]
-#[must_use = "say how it is undone: `.compensate_with(..)` or `.no_compensation()`"]
+#[must_use = "say how it is undone: `.compensate_with(..)`, `.no_compensation()`, `.pivot()` or `.retriable()`"]
 pub struct GrpcStep<'s> {
     next: NextStep<'s>,
     name: String,
@@ -68,18 +68,6 @@ impl<'s> GrpcStep<'s> {
         }
     }
 
-    /// It is the point of no return.
-    pub fn pivot(mut self) -> Self {
-        self.kind = StepKind::Pivot;
-        self
-    }
-
-    /// It comes behind the point of no return and is retried without end.
-    pub fn retriable(mut self) -> Self {
-        self.kind = StepKind::Retriable;
-        self
-    }
-
     /// The method refuses a call that comes after its undo, so that the undo
     /// need not wait until no call can be under way.
     pub fn refuses_late_calls(mut self) -> Self {
@@ -96,6 +84,20 @@ impl<'s> GrpcStep<'s> {
     /// Adds it; there is nothing to undo.
     #[allow(clippy::must_use_candidate, reason = "a step need not be referred to")]
     pub fn no_compensation(self) -> StepHandle<Opaque> {
+        self.add("")
+    }
+
+    /// Adds it as the point of no return, which is never undone.
+    #[allow(clippy::must_use_candidate, reason = "a step need not be referred to")]
+    pub fn pivot(mut self) -> StepHandle<Opaque> {
+        self.kind = StepKind::Pivot;
+        self.add("")
+    }
+
+    /// Adds it behind the point of no return: retried without end, never undone.
+    #[allow(clippy::must_use_candidate, reason = "a step need not be referred to")]
+    pub fn retriable(mut self) -> StepHandle<Opaque> {
+        self.kind = StepKind::Retriable;
         self.add("")
     }
 

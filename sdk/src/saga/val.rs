@@ -45,8 +45,8 @@ pub trait Wire: Sized + 'static {
 /// that answers a `T`, or a plain `T`; for an optional `T` each of them
 /// without `Some`, for a `String` a `&str`.
 #[diagnostic::on_unimplemented(
-    message = "a `{T}` is needed here, and `{Self}` does not stand for one",
-    label = "expected a `{T}` or a reference to one"
+    message = "`{Self}` cannot stand for `{T}`",
+    label = "expected `{T}` or a reference to one"
 )]
 pub trait ToVal<T> {
     /// The typed value.
@@ -171,48 +171,56 @@ impl<T> fmt::Debug for Val<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> ToVal<T> for Val<T> {
     fn to_val(&self) -> Val<T> {
         self.clone()
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> ToVal<T> for &Val<T> {
     fn to_val(&self) -> Val<T> {
         (*self).clone()
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> ToVal<Option<T>> for Val<T> {
     fn to_val(&self) -> Val<Option<T>> {
         self.cast()
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> ToVal<Option<T>> for &Val<T> {
     fn to_val(&self) -> Val<Option<T>> {
         self.cast()
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize> ToVal<T> for T {
     fn to_val(&self) -> Val<T> {
         Val::lit(self)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize> ToVal<Option<T>> for T {
     fn to_val(&self) -> Val<Option<T>> {
         Val::lit(self)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl ToVal<String> for &str {
     fn to_val(&self) -> Val<String> {
         Val::lit(self)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl ToVal<Option<String>> for &str {
     fn to_val(&self) -> Val<Option<String>> {
         Val::lit(self)

@@ -10,6 +10,10 @@
 #[cfg(feature = "macros")]
 mod saga_definition;
 #[cfg(feature = "macros")]
+mod saga_kit;
+#[cfg(feature = "macros")]
 mod service_macro;
 #[cfg(feature = "macros")]
 mod shop;
+#[cfg(feature = "macros")]
+mod ui;

@@ -1,0 +1,16 @@
+use amends::{Saga, StepRef, Wire};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, Wire)]
+struct Order {
+    goods: String,
+    number: u32,
+}
+
+const RESERVE: StepRef<Order, Order> = StepRef::new("stock", "reserve");
+
+fn main() {
+    let _saga: Saga<Order, ()> = Saga::define("shop", 1, |s, input| {
+        s.after("a").step("b", RESERVE, &input);
+    });
+}
