@@ -14,7 +14,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 
-use super::error::CommandError;
+use super::error::{CommandError, innermost};
 use super::exit::Exit;
 use super::output::Format;
 
@@ -91,7 +91,7 @@ impl ConnectArgs {
             Some("http") => {}
             Some("https") => {
                 let secured = endpoint.tls_config(self.tls()?);
-                endpoint = secured.map_err(|error| wrong(cause(&error)))?;
+                endpoint = secured.map_err(|error| wrong(innermost(&error)))?;
             }
             _ => {
                 return Err(wrong(
@@ -105,7 +105,7 @@ impl ConnectArgs {
             .await
             .map_err(|error| CommandError::Unreachable {
                 server,
-                reason: cause(&error),
+                reason: innermost(&error),
             })?;
         Ok(Remote {
             wire: InterceptedService::new(channel, token),
@@ -189,13 +189,4 @@ services! {
 fn read(path: &PathBuf) -> Result<String, CommandError> {
     std::fs::read_to_string(path)
         .map_err(|error| CommandError::Usage(format!("cannot read {}: {error}", path.display())))
-}
-
-/// The innermost reason: "Connection refused" says more than "transport error".
-fn cause(error: &dyn std::error::Error) -> String {
-    let mut inner = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }

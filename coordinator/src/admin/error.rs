@@ -1,5 +1,6 @@
 //! Why a command did not do what it was asked, and how people are told.
 
+use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
@@ -93,15 +94,29 @@ fn exit_of(code: Code) -> Exit {
     }
 }
 
+/// The last error of a chain: "Connection refused" says more than "transport error".
+pub(super) fn innermost(error: &dyn Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
 /// Message, stable reason, details, fields at fault and when to try again.
 fn status_text(status: &Status) -> String {
+    // Only an error made on this side of the wire has a source.
+    if let Some(source) = status.source() {
+        return format!(
+            "the connection to the coordinator failed: {}",
+            innermost(source)
+        );
+    }
     let details = status.get_error_details();
-    let message = if status.message().is_empty() {
-        status.code().description()
-    } else {
-        status.message()
+    let mut text = match status.message() {
+        "" => status.code().description().to_owned(),
+        message => message.to_owned(),
     };
-    let mut text = message.to_owned();
     if let Some(info) = details.error_info() {
         let _ = write!(text, "\n  reason: {}", info.reason);
         let mut metadata: Vec<_> = info.metadata.iter().collect();

@@ -94,10 +94,11 @@ pub(super) async fn cancel(
     args: &CancelArgs,
 ) -> Result<Exit, CommandError> {
     let mut client = remote.transactions();
-    let reason = args
-        .reason
-        .clone()
-        .unwrap_or_else(|| format!("cancelled by {}", args.operator.operator));
+    let operator = &args.operator.operator;
+    let reason = match &args.reason {
+        Some(reason) => format!("{reason} (by {operator})"),
+        None => format!("cancelled by {operator}"),
+    };
     on_each(remote, format, &args.selection, async |gids| {
         let request = CancelTransactionsRequest {
             gids,

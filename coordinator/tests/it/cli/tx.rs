@@ -1,9 +1,9 @@
 //! `amends tx`, `participant`, `status`.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 
-use super::{amends, fake, remote, run, write};
+use super::{amends, fake, local, remote, write};
 
 #[test]
 fn get_shows_everything_about_a_transaction() {
@@ -410,7 +410,33 @@ fn no_coordinator_says_how_to_start_one() {
              start one with `amends serve`, or name another with --server or AMENDS_SERVER\n"
         )
     );
-    let mut command = amends();
-    command.args(["status", "--server", "ftp://x"]);
-    assert_eq!(run(command).code, 2);
+    for (server, expected) in [
+        (
+            "ftp://x",
+            "--server ftp://x: expected http://host:port or https://host:port",
+        ),
+        ("https://x", "https needs --tls-ca FILE"),
+    ] {
+        let refused = local(&["status", "--server", server]);
+        assert_eq!(
+            (refused.code, refused.err),
+            (2, format!("error: {expected}\n"))
+        );
+    }
+}
+
+#[test]
+fn a_server_that_speaks_something_else_is_a_failed_connection() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream
+            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .unwrap();
+    });
+    let failed = remote(address, &["status"]);
+    assert_eq!((failed.code, failed.out.as_str()), (1, ""));
+    // Whether connecting or the first call notices is a matter of timing.
+    assert!(failed.err.contains("coordinator"), "{}", failed.err);
 }
