@@ -5,5 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod crash;
 pub mod engine;
+pub mod grpc;
 pub mod participant;
 pub mod store;
+pub mod worker;

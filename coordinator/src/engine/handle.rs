@@ -359,6 +359,7 @@ impl Engine {
         Ok(View {
             saga: Arc::new(saga),
             changes: 0,
+            foreign_owner: (stored.owner != self.inner.incarnation).then(|| stored.owner.clone()),
         })
     }
 

@@ -8,7 +8,7 @@ use amends_core::saga::{
 };
 use amends_core::time::Timestamp;
 
-use crate::store::{Append, Summary, SummaryCause};
+use crate::store::{Append, Incarnation, Summary, SummaryCause};
 
 use super::error::EngineError;
 use super::handle::Started;
@@ -21,7 +21,12 @@ pub struct View {
     pub saga: Arc<Saga>,
     /// Grows with every change while it is in memory.
     pub changes: u64,
+    /// Who runs it, where that is not this coordinator.
+    pub foreign_owner: Option<Incarnation>,
 }
+
+/// Room for the changes of one stay in memory: later stays count on above it.
+const CHANGES_PER_STAY: u32 = 32;
 
 /// Somebody who waits for records to be durable.
 pub(super) enum Waiter {
@@ -70,7 +75,7 @@ impl Live {
             held: Vec::new(),
             waiters: Vec::new(),
             observers: Vec::new(),
-            changes: 0,
+            changes: stay << CHANGES_PER_STAY,
             wake: None,
             dirty: false,
             leaving: false,
@@ -81,6 +86,7 @@ impl Live {
         View {
             saga: Arc::new(self.saga.clone()),
             changes: self.changes,
+            foreign_owner: None,
         }
     }
 

@@ -189,7 +189,7 @@ impl Registry {
             .map(|entry| entry.view(now))
             .collect();
         drop(services);
-        views.sort_by(|a, b| a.registration.key().cmp(&b.registration.key()));
+        views.sort_by_key(|view| view.registration.key());
         views
     }
 

@@ -1,0 +1,109 @@
+//! The gRPC front: thin adapters from `amends.v1` to engine commands.
+//!
+//! `read` and `show` translate, `status` words errors, each service sits in a
+//! file of its own. Fronts for other protocols can stand beside this one.
+//! Not here: any decision about transactions, any SQL.
+
+mod admin;
+mod auth;
+mod page;
+mod read;
+mod record;
+mod registry;
+mod saga;
+mod show;
+mod status;
+mod transaction;
+
+use std::sync::Arc;
+
+use amends_core::time::Timestamp;
+use amends_proto::v1::admin_service_server::AdminServiceServer;
+use amends_proto::v1::registry_service_server::RegistryServiceServer;
+use amends_proto::v1::saga_service_server::SagaServiceServer;
+use amends_proto::v1::transaction_service_server::TransactionServiceServer;
+use tokio::sync::watch;
+use tonic::service::{Routes, interceptor::InterceptedService};
+
+pub use auth::Token;
+pub use registry::from_stored;
+
+use crate::config::AllowList;
+use crate::engine::Engine;
+use crate::participant::Registry;
+
+/// A message holds at most this many bodies of the largest size …
+const BODIES_PER_MESSAGE: usize = 2;
+/// … and this much beside them.
+const MESSAGE_OVERHEAD_BYTES: usize = 1 << 20;
+
+/// What the services stand on.
+pub struct ApiParts {
+    /// The engine.
+    pub engine: Engine,
+    /// The participants.
+    pub registry: Arc<Registry>,
+    /// Addresses that definitions may name.
+    pub allow: AllowList,
+    /// Largest body of a request, in bytes.
+    pub max_body_bytes: u64,
+    /// When this run began.
+    pub started_at: Timestamp,
+    /// Whether recovery is done.
+    pub recovered: watch::Receiver<bool>,
+    /// What every call must carry, if anything.
+    pub token: Option<Token>,
+}
+
+/// Every service of the API, with health and reflection, which need no token.
+///
+/// # Errors
+/// The compiled descriptors cannot be read (a broken build).
+pub fn routes(
+    parts: ApiParts,
+) -> Result<(Routes, tonic_health::server::HealthReporter), tonic_reflection::server::Error> {
+    let ApiParts {
+        engine,
+        registry,
+        allow,
+        max_body_bytes,
+        started_at,
+        recovered,
+        token,
+    } = parts;
+    let limit = usize::try_from(max_body_bytes)
+        .unwrap_or(usize::MAX)
+        .saturating_mul(BODIES_PER_MESSAGE)
+        .saturating_add(MESSAGE_OVERHEAD_BYTES);
+    let store = engine.store().clone();
+    let check = auth::Check::new(token);
+    let sagas = SagaServiceServer::new(saga::Sagas {
+        engine: engine.clone(),
+        max_bytes: max_body_bytes,
+        allow,
+    })
+    .max_decoding_message_size(limit);
+    let transactions = TransactionServiceServer::new(transaction::Transactions {
+        engine: engine.clone(),
+    })
+    .max_decoding_message_size(limit);
+    let registrations = RegistryServiceServer::new(registry::Registrations { registry, store })
+        .max_decoding_message_size(limit);
+    let admin = AdminServiceServer::new(admin::Admin {
+        engine,
+        started_at,
+        recovered,
+    });
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(amends_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let routes = Routes::new(InterceptedService::new(sagas, check.clone()))
+        .add_service(InterceptedService::new(transactions, check.clone()))
+        .add_service(InterceptedService::new(registrations, check.clone()))
+        .add_service(InterceptedService::new(admin, check))
+        .add_service(health_service)
+        .add_service(reflection);
+    Ok((routes, health))
+}

@@ -1,0 +1,78 @@
+//! Removes what has been over for long, in small batches.
+
+use std::time::Duration;
+
+use amends_core::time::{Millis, Timestamp};
+use futures_util::future::BoxFuture;
+
+use crate::engine::{Engine, EngineError};
+
+use super::{Next, Worker};
+
+/// A definition that nothing refers to stays this much longer than
+/// transactions do; the engine writes the ones in use anew before that.
+const DEFINITION_GRACE: Millis = Millis::from_secs(24 * 3_600);
+
+/// What is kept and how it is removed.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// How long finished transactions stay.
+    pub finished: Millis,
+    /// Rows removed in one database transaction.
+    pub batch: u32,
+    /// How often to look.
+    pub interval: Duration,
+}
+
+/// The worker.
+pub struct Cleaner {
+    engine: Engine,
+    retention: Retention,
+}
+
+impl Cleaner {
+    /// Over an engine's store.
+    #[must_use]
+    pub fn new(engine: Engine, retention: Retention) -> Self {
+        Self { engine, retention }
+    }
+
+    async fn clean(&self) -> Result<Next, EngineError> {
+        let Retention {
+            finished,
+            batch,
+            interval,
+        } = self.retention;
+        let now = self.engine.clock().now();
+        let removed = self
+            .engine
+            .store()
+            .remove_finished(before(now, finished), batch)
+            .await?;
+        if removed >= u64::from(batch) {
+            return Ok(Next::AtOnce);
+        }
+        self.engine
+            .store()
+            .remove_definitions(before(now, finished + DEFINITION_GRACE), batch)
+            .await?;
+        Ok(Next::After(interval))
+    }
+}
+
+impl Worker for Cleaner {
+    fn name(&self) -> &'static str {
+        "cleaner"
+    }
+
+    fn tick(&mut self) -> BoxFuture<'_, Result<Next, EngineError>> {
+        Box::pin(self.clean())
+    }
+}
+
+fn before(now: Timestamp, span: Millis) -> Timestamp {
+    Timestamp(
+        now.0
+            .saturating_sub(i64::try_from(span.0).unwrap_or(i64::MAX)),
+    )
+}
