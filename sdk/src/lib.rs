@@ -21,6 +21,7 @@ compile_error!("enable at least one of the features `sqlite`, `postgres` and `my
 /// The API's own types, where public functions take or give them.
 pub use amends_proto::v1 as proto;
 
+mod backoff;
 pub mod client;
 pub mod conn;
 pub mod consumer_log;

@@ -173,7 +173,7 @@ impl Database {
     }
 
     async fn connect_sqlite(url: &str) -> Result<Self, DatabaseError> {
-        let options: SqliteConnectOptions = url.parse().map_err(url_error)?;
+        let options: SqliteConnectOptions = url.parse().map_err(|error| url_error(&error))?;
         let options = options
             .create_if_missing(true)
             .foreign_keys(true)
@@ -214,11 +214,12 @@ impl Database {
     }
 
     async fn connect_postgres(url: &str) -> Result<Self, DatabaseError> {
-        let options: sqlx::postgres::PgConnectOptions = url.parse().map_err(url_error)?;
+        let options: sqlx::postgres::PgConnectOptions =
+            url.parse().map_err(|error| url_error(&error))?;
         let lock_timeout = format!("{}ms", LOCK_WAIT.as_millis());
         let options = options.options([
             ("lock_timeout", lock_timeout.as_str()),
-            ("default_transaction_isolation", "read\\ committed"),
+            ("default_transaction_isolation", "read committed"),
         ]);
         let pool = sqlx::postgres::PgPoolOptions::new().max_connections(MAX_CONNECTIONS);
         Ok(Self::from_postgres(pool.connect_with(options).await?))
@@ -247,7 +248,8 @@ impl Database {
     }
 
     async fn connect_mysql(url: &str) -> Result<Self, DatabaseError> {
-        let options: sqlx::mysql::MySqlConnectOptions = url.parse().map_err(url_error)?;
+        let options: sqlx::mysql::MySqlConnectOptions =
+            url.parse().map_err(|error| url_error(&error))?;
         let session = format!(
             "set session transaction isolation level read committed; \
              set session innodb_lock_wait_timeout = {}",
@@ -275,6 +277,6 @@ impl fmt::Debug for Database {
 }
 
 // The URL itself may hold a password and is not repeated.
-fn url_error(error: sqlx::Error) -> DatabaseError {
+fn url_error(error: &sqlx::Error) -> DatabaseError {
     DatabaseError::Url(error.to_string())
 }

@@ -27,8 +27,8 @@ pub enum DatabaseError {
     /// A column is missing or holds something else than was asked for.
     #[error("{0}")]
     Column(String),
-    /// The transaction does not hold what was written in it any more: the
-    /// database, or the step itself, ended it half way.
+    /// The transaction was ended half way, by the database after an earlier
+    /// error or by the step itself, and takes no more statements.
     #[error("the transaction was ended before its time")]
     Broken,
 }
@@ -44,9 +44,7 @@ impl DatabaseError {
 impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::Database(database) if is_conflict(database.as_ref()) => {
-                Self::Conflict(error)
-            }
+            _ if is_conflict(&error) => Self::Conflict(error),
             sqlx::Error::Database(database) if database.is_unique_violation() => {
                 Self::Duplicate(error)
             }
@@ -64,7 +62,10 @@ impl From<sqlx::Error> for DatabaseError {
 }
 
 /// Serialisation failure, deadlock, lock wait timeout, busy.
-fn is_conflict(error: &dyn sqlx::error::DatabaseError) -> bool {
+pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
     #[cfg(feature = "mysql")]
     if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
         const LOCK_WAIT_TIMEOUT: u16 = 1205;

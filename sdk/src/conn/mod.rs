@@ -17,6 +17,7 @@ use std::fmt;
 
 pub use database::{Database, Dialect, LOCK_WAIT, MAX_CONNECTIONS};
 pub use error::DatabaseError;
+pub(crate) use error::is_conflict;
 pub use row::Row;
 pub use value::{FromValue, Value};
 
@@ -28,6 +29,16 @@ use database::Pool;
 pub struct Conn {
     tx: Tx,
     cx: Option<StepCx>,
+    state: State,
+}
+
+/// Whether the transaction can still be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// It lost a race. MySQL has then rolled it back, and would commit each
+    /// further statement on its own.
+    Lost,
 }
 
 enum Tx {
@@ -126,14 +137,16 @@ impl Conn {
     /// As the database says; on PostgreSQL the transaction can then only be
     /// rolled back.
     pub async fn execute(&mut self, sql: &str, args: Vec<Value>) -> Result<u64, DatabaseError> {
-        match &mut self.tx {
+        self.ensure_open()?;
+        let done = match &mut self.tx {
             #[cfg(feature = "sqlite")]
             Tx::Sqlite { tx, .. } => row::sqlite::execute(tx, sql, args).await,
             #[cfg(feature = "postgres")]
             Tx::Postgres(tx) => row::postgres::execute(tx, sql, args).await,
             #[cfg(feature = "mysql")]
             Tx::MySql(tx) => row::mysql::execute(tx, sql, args).await,
-        }
+        };
+        self.checked(done)
     }
 
     /// Runs a query and returns all its rows.
@@ -146,14 +159,16 @@ impl Conn {
         sql: &str,
         args: Vec<Value>,
     ) -> Result<Vec<Row>, DatabaseError> {
-        match &mut self.tx {
+        self.ensure_open()?;
+        let done = match &mut self.tx {
             #[cfg(feature = "sqlite")]
             Tx::Sqlite { tx, .. } => row::sqlite::fetch_all(tx, sql, args).await,
             #[cfg(feature = "postgres")]
             Tx::Postgres(tx) => row::postgres::fetch_all(tx, sql, args).await,
             #[cfg(feature = "mysql")]
             Tx::MySql(tx) => row::mysql::fetch_all(tx, sql, args).await,
-        }
+        };
+        self.checked(done)
     }
 
     /// Runs a query and returns its first row, if there is one.
@@ -182,9 +197,10 @@ impl Conn {
     /// # Errors
     /// As [`Conn::execute`].
     pub async fn execute_text(&mut self, sql: &str) -> Result<(), DatabaseError> {
+        self.ensure_open()?;
         let text = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
-        each!(&mut self.tx, tx => text.execute(&mut **tx).await.map(drop))?;
-        Ok(())
+        let done = each!(&mut self.tx, tx => text.execute(&mut **tx).await.map(drop));
+        self.checked(done.map_err(DatabaseError::from))
     }
 
     /// Makes everything permanent.
@@ -193,6 +209,7 @@ impl Conn {
     /// As the database says. A connection lost meanwhile leaves it unknown
     /// whether it happened.
     pub async fn commit(self) -> Result<(), DatabaseError> {
+        self.ensure_open()?;
         each!(self.tx, tx => tx.commit().await)?;
         Ok(())
     }
@@ -208,6 +225,20 @@ impl Conn {
 
     pub(crate) fn set_cx(&mut self, cx: StepCx) {
         self.cx = Some(cx);
+    }
+
+    fn ensure_open(&self) -> Result<(), DatabaseError> {
+        match self.state {
+            State::Open => Ok(()),
+            State::Lost => Err(DatabaseError::Broken),
+        }
+    }
+
+    fn checked<T>(&mut self, done: Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+        if done.as_ref().is_err_and(DatabaseError::is_conflict) {
+            self.state = State::Lost;
+        }
+        done
     }
 
     async fn begin(database: &Database) -> Result<Self, DatabaseError> {
@@ -231,7 +262,11 @@ impl Conn {
             #[cfg(feature = "mysql")]
             Pool::MySql(pool) => Tx::MySql(pool.begin().await?),
         };
-        Ok(Self { tx, cx: None })
+        Ok(Self {
+            tx,
+            cx: None,
+            state: State::Open,
+        })
     }
 }
 

@@ -286,8 +286,13 @@ pub(crate) mod mysql {
     }
 
     fn value(row: &MySqlRow, at: usize, name: &str) -> Result<Value, DatabaseError> {
-        let kind = row.try_get_raw(at)?.type_info().name().to_owned();
-        Ok(match kind.as_str() {
+        let raw = row.try_get_raw(at)?;
+        let kind = raw.type_info();
+        // The name calls a text with a binary collation bytes; this does not.
+        if <String as sqlx::Type<MySql>>::compatible(&kind) {
+            return Ok(Value::Text(row.try_get(at)?));
+        }
+        Ok(match kind.name() {
             "BOOLEAN" => Value::Bool(row.try_get(at)?),
             "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" => Value::Int(row.try_get(at)?),
             "TINYINT UNSIGNED" | "SMALLINT UNSIGNED" | "MEDIUMINT UNSIGNED" | "INT UNSIGNED"
@@ -297,9 +302,6 @@ pub(crate) mod mysql {
             }
             "FLOAT" => Value::Float(row.try_get::<f32, _>(at)?.into()),
             "DOUBLE" => Value::Float(row.try_get(at)?),
-            "CHAR" | "VARCHAR" | "TINYTEXT" | "TEXT" | "MEDIUMTEXT" | "LONGTEXT" | "ENUM" => {
-                Value::Text(row.try_get(at)?)
-            }
             "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" => {
                 Value::Bytes(row.try_get(at)?)
             }

@@ -23,7 +23,7 @@ pub enum Value {
 #[macro_export]
 macro_rules! args {
     ($($value:expr),* $(,)?) => {
-        ::std::vec![$($crate::Value::from($value)),*] as ::std::vec::Vec<$crate::Value>
+        ::std::vec![$(::core::convert::Into::<$crate::Value>::into($value)),*] as ::std::vec::Vec<$crate::Value>
     };
 }
 

@@ -1,5 +1,16 @@
 //! The test kit for services and sagas.
+//!
+//! - [`fence`] runs every order of calls, failures and concurrent pairs
+//!   against a step of yours and says in which one it breaks its promise;
+//! - [`direct`] calls the steps of a service through the consumer log, as a
+//!   coordinator would, without any server;
+//! - [`saga`] runs a saga's definition without any server or service.
 
+mod direct;
+mod fence;
+mod orders;
 mod saga;
 
+pub use direct::{Direct, direct};
+pub use fence::{Fence, FenceCheck, FenceFailure, FenceReport, FenceStep, fence};
 pub use saga::{Call, SagaReport, SagaTest, saga};

@@ -7,12 +7,19 @@
     unreachable_pub
 )]
 
+mod conn;
+mod consumer_log;
+mod databases;
+mod external;
+mod fence;
+mod participant;
 #[cfg(feature = "macros")]
 mod saga_definition;
 #[cfg(feature = "macros")]
 mod saga_kit;
 #[cfg(feature = "macros")]
 mod service_macro;
+mod shelf;
 #[cfg(feature = "macros")]
 mod shop;
 #[cfg(feature = "macros")]

@@ -1,0 +1,29 @@
+-- What has taken effect: one row per (group, tag, key), written in the same
+-- transaction as the effect. Removed when older than any retry can be.
+-- The collation compares bytes: keys that differ in case are two keys.
+create table if not exists consumer_log (
+    group_name varchar(128) not null,
+    msg_tag    varchar(128) not null,
+    msg_key    varchar(255) not null,
+    msg_id     varchar(128) not null,
+    written_by varchar(16)  not null check (written_by in ('do', 'undo', 'message')),
+    status     varchar(16)  not null check (status in ('running', 'started', 'succeeded', 'refused', 'void')),
+    result     longblob,
+    created_at timestamp(3) not null default current_timestamp(3),
+    updated_at timestamp(3) not null default current_timestamp(3),
+    primary key (group_name, msg_tag, msg_key),
+    index consumer_log_age (updated_at)
+) engine = innodb character set utf8mb4 collate utf8mb4_bin;
+
+-- Attempts that failed, counted outside the transaction that failed. For
+-- people and for limits, never for correctness.
+create table if not exists consumer_failure (
+    group_name varchar(128) not null,
+    msg_tag    varchar(128) not null,
+    msg_key    varchar(255) not null,
+    attempts   bigint       not null,
+    last_error text         not null,
+    updated_at timestamp(3) not null default current_timestamp(3),
+    primary key (group_name, msg_tag, msg_key),
+    index consumer_failure_age (updated_at)
+) engine = innodb character set utf8mb4 collate utf8mb4_bin;
