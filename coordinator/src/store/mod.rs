@@ -2,8 +2,8 @@
 //!
 //! A store keeps, for each transaction, one row per append of its log
 //! (`transaction_log`: gid, number of the first record, records) and one
-//! summary row (`transactions`), which also fences: every write compares the
-//! number of the last record and the generation, so that a writer who has lost
+//! summary row (`transactions`), which also fences: every append compares
+//! owner, generation and number of the last record, so that a writer who has lost
 //! the transaction changes nothing. Beside them stand the definitions, by
 //! content hash, and the registered participants.
 //!
@@ -13,6 +13,15 @@
 //! - repeating a batch whose outcome was not seen reports what was written.
 //!
 //! Not here: which transaction is in memory, when to write, what records mean.
+
+mod failure;
+pub mod memory;
+pub mod migrate;
+pub mod open;
+mod rows;
+mod shared;
+mod sqlite;
+mod text;
 
 use amends_core::id::{Generation, Gid, RecordNo};
 use amends_core::saga::{DefinitionHash, PublicState};
@@ -165,6 +174,17 @@ pub enum Registered {
     Different(StoredDefinition),
 }
 
+impl Registered {
+    /// What it means for `wanted` that `stored` is registered under its name and version.
+    fn of(stored: StoredDefinition, wanted: &StoredDefinition) -> Self {
+        if stored.hash == wanted.hash {
+            Self::Existed(stored)
+        } else {
+            Self::Different(stored)
+        }
+    }
+}
+
 /// A registered instance of a participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredParticipant {
@@ -220,7 +240,8 @@ pub trait Store: Send + Sync + 'static {
     /// Takes over up to `limit` unfinished transactions whose owner is gone,
     /// raising their generation, and returns those that are due to be in
     /// memory (no `wake_at`, or one not after `due`); the second number tells
-    /// how many were taken over in all. Zero means there are no others.
+    /// how many were taken over in all. Zero means there are no others. Called
+    /// again after an error, it returns what the failed call has taken over.
     fn adopt(&self, due: Timestamp, limit: u32) -> StoreResult<'_, (Vec<Stored>, usize)>;
 
     /// Ids of own unfinished transactions with `wake_at` not after `until`, earliest first.
@@ -242,7 +263,8 @@ pub trait Store: Send + Sync + 'static {
     /// Removes up to `limit` transactions that ended before `before`, logs included.
     fn remove_finished(&self, before: Timestamp, limit: u32) -> StoreResult<'_, u64>;
 
-    /// Keeps a definition that comes along with a transaction, if it is not there yet.
+    /// Keeps a definition that comes along with a transaction, if it is not
+    /// there yet; from `created_at` on it is safe from removal for a while.
     fn keep_definition<'a>(&'a self, definition: &'a StoredDefinition) -> StoreResult<'a, ()>;
 
     /// Registers a definition under its name and version.
@@ -273,8 +295,9 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> StoreResult<'a, Vec<StoredDefinition>>;
 
-    /// Removes up to `limit` unregistered definitions, first stored before
-    /// `before`, that no transaction refers to.
+    /// Removes up to `limit` unregistered definitions, last kept before
+    /// `before`, that no transaction refers to. Who relies on a definition it
+    /// has kept for longer than that keeps it again first.
     fn remove_definitions(&self, before: Timestamp, limit: u32) -> StoreResult<'_, u64>;
 
     /// Keeps the registration of a participant, replacing one of the same instance.
