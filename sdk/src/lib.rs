@@ -7,12 +7,99 @@
 //! and its undo take effect at most once, however often they are called and
 //! in whatever order the calls arrive.
 //!
+//! ```
+//! use amends::{Conn, Saga, StepResult, Wire, reject, testing, wire};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize, Wire)]
+//! struct PlaceOrder { order: String, goods: String, number: u32 }
+//! #[derive(Serialize, Deserialize, Wire)]
+//! struct ReserveReq { goods: String, number: u32 }
+//! #[derive(Serialize, Deserialize, Wire)]
+//! struct Reservation { price: i64 }
+//! #[derive(Serialize, Deserialize, Wire)]
+//! struct ConfirmReq { order: String, price: i64 }
+//!
+//! struct Inventory;
+//!
+//! #[amends::service(name = "inventory")]
+//! impl Inventory {
+//!     /// Takes stock out of sale.
+//!     #[step(compensate = release, timeout = "5s")]
+//!     async fn reserve(&self, _conn: &mut Conn, req: ReserveReq) -> StepResult<Reservation> {
+//!         if req.number > 100 {
+//!             reject!("OUT_OF_STOCK", "{} x {}", req.goods, req.number);
+//!         }
+//!         Ok(Reservation { price: 500 })
+//!     }
+//!
+//!     /// Runs only if `reserve` committed, once.
+//!     async fn release(&self, _conn: &mut Conn, _req: &ReserveReq, _done: &Reservation) -> StepResult<()> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! struct Orders;
+//!
+//! #[amends::service(name = "orders")]
+//! impl Orders {
+//!     #[step(compensate = none)]
+//!     async fn confirm(&self, _conn: &mut Conn, _req: ConfirmReq) -> StepResult<()> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! // `input.goods` and `stock.price` are typed references to data that will
+//! // exist when the saga runs. What nothing links runs at the same time.
+//! fn place_order() -> Saga<PlaceOrder, ()> {
+//!     Saga::define("shop.place-order", 1, |s, input| {
+//!         let stock = s.step(
+//!             "reserve-stock",
+//!             Inventory::RESERVE,
+//!             wire!(ReserveReq { goods: input.goods, number: input.number }),
+//!         );
+//!         s.pivot(
+//!             "confirm",
+//!             Orders::CONFIRM,
+//!             wire!(ConfirmReq { order: input.order, price: stock.price }),
+//!         )
+//!     })
+//! }
+//!
+//! // A unit test of the saga; it needs no server.
+//! testing::saga(place_order())
+//!     .input(PlaceOrder { order: "o1".into(), goods: "g1".into(), number: 1 })
+//!     .answer("reserve-stock", Reservation { price: 500 })
+//!     .fail_at("confirm", "DECLINED")
+//!     .expect_undone(["reserve-stock"]);
+//! ```
+//!
+//! It is started with a [`Client`]; the same id and input again are the same run:
+//!
+//! ```no_run
+//! # use amends::{Client, Outcome, Saga, StepRef};
+//! # const CONFIRM: StepRef<String, i64> = StepRef::new("orders", "confirm");
+//! # fn place_order() -> Saga<String, i64> { Saga::define("s", 1, |s, input| s.step("c", CONFIRM, &input)) }
+//! # async fn run(order: String) -> Result<(), amends::ClientError> {
+//! let client = Client::connect("http://127.0.0.1:7431")?;
+//! let run = client.start(&place_order(), &order, order.clone()).await?;
+//! match run.wait(std::time::Duration::from_secs(3)).await? {
+//!     Outcome::Completed(receipt) => println!("done: {receipt}"),
+//!     Outcome::Compensated { step, code, .. } => println!("{step} said {code}, nothing remains"),
+//!     Outcome::Stuck { reason } | Outcome::Forced { reason } => println!("a person looks at it: {reason}"),
+//!     Outcome::Pending => println!("still running as {}", run.gid()),
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! What is here:
 //! - [`Database`] and [`Conn`]: SQLite, PostgreSQL, MySQL and MariaDB;
 //! - [`StepResult`], [`reject!`], [`StepCx`]: what a step sees and answers;
 //! - [`StepRef`], [`Service`], [`ServiceBuilder`]: what a service offers;
 //! - [`Participant`]: serves services to a coordinator;
 //! - [`consumer_log`], [`tables`]: the idempotence contract and its tables;
+//! - [`Saga`], [`Val`], `wire!`: sagas in code, typed data between their steps;
+//! - [`Client`], [`Run`], [`Outcome`]: starts sagas and follows them;
 //! - [`testing`]: the test kit.
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]

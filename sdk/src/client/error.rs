@@ -5,6 +5,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use crate::BoxError;
 use crate::saga::DefinitionError;
 
 /// Why a call of the coordinator did not succeed.
@@ -88,13 +89,11 @@ pub enum ClientError {
         address: String,
         /// Why.
         #[source]
-        source: tonic::transport::Error,
+        source: BoxError,
     },
     /// An answer that this client does not understand: report it.
-    #[error("unexpected answer ({code}): {message}")]
+    #[error("unexpected answer: {message}")]
     Unexpected {
-        /// The gRPC code, or `Ok` where the answer itself made no sense.
-        code: Code,
         /// For people.
         message: String,
     },
@@ -135,7 +134,6 @@ impl ClientError {
 
     pub(crate) fn unexpected(message: impl Into<String>) -> Self {
         Self::Unexpected {
-            code: Code::Ok,
             message: message.into(),
         }
     }
@@ -176,7 +174,9 @@ impl From<Status> for ClientError {
             Code::NotFound => Self::NotFound { reason, message },
             Code::FailedPrecondition | Code::Aborted => Self::Refused { reason, message },
             Code::PermissionDenied | Code::Unauthenticated => Self::Denied { reason, message },
-            code => Self::Unexpected { code, message },
+            code => Self::Unexpected {
+                message: format!("{code:?}: {message}"),
+            },
         }
     }
 }
@@ -244,10 +244,7 @@ mod tests {
             Code::Unavailable,
             "the coordinator is not available: THE_REASON: text",
         );
-        check(
-            Code::DataLoss,
-            "unexpected answer (Unrecoverable data loss or corruption): text",
-        );
+        check(Code::DataLoss, "unexpected answer: DataLoss: text");
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Client {
         let endpoint = Endpoint::from_shared(address.to_owned())
             .map_err(|source| ClientError::Address {
                 address: address.to_owned(),
-                source,
+                source: source.into(),
             })?
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)

@@ -19,6 +19,8 @@ const MAX_SERVER_WAIT: Duration = Duration::from_secs(60);
 /// Added to a wait, so that an answer at its very end still arrives, and a
 /// coordinator that restarts can be found again.
 const GRACE: Duration = Duration::from_secs(5);
+/// Between two waits, so that a server that answers too early is not flooded.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A saga that was started; it goes on whether or not this handle exists.
 pub struct Run<O> {
@@ -116,6 +118,7 @@ impl<O: DeserializeOwned> Run<O> {
             if !matches!(outcome, Outcome::Pending) || budget.left().is_zero() {
                 return Ok(outcome);
             }
+            tokio::time::sleep(PAUSE.min(budget.left())).await;
         }
     }
 

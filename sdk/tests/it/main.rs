@@ -14,6 +14,10 @@ mod external;
 mod fence;
 mod participant;
 #[cfg(feature = "macros")]
+mod client;
+#[cfg(feature = "macros")]
+mod fake;
+#[cfg(feature = "macros")]
 mod saga_definition;
 #[cfg(feature = "macros")]
 mod saga_kit;
