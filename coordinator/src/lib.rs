@@ -1,6 +1,7 @@
 //! The Amends coordinator. ARCHITECTURE.md shows the house.
 
 pub mod admin;
+pub mod app;
 pub mod clock;
 pub mod config;
 pub mod crash;
