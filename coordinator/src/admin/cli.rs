@@ -6,7 +6,9 @@ use super::completion::CompletionArgs;
 use super::config::ConfigCommandArgs;
 use super::definition::DefinitionArgs;
 use super::exit::EXIT_CODES_HELP;
+use super::migrate::MigrateArgs;
 use super::participant::ParticipantArgs;
+use super::serve::ServeArgs;
 use super::status::StatusArgs;
 use super::tx::TxArgs;
 
@@ -26,6 +28,8 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Run a coordinator
+    Serve(ServeArgs),
     /// Look at transactions, start them and act on them
     #[command(visible_alias = "transaction")]
     Tx(TxArgs),
@@ -35,6 +39,8 @@ pub(super) enum Command {
     Participant(ParticipantArgs),
     /// Say what the coordinator is and how it is doing
     Status(StatusArgs),
+    /// Bring the schema of the store up to date
+    Migrate(MigrateArgs),
     /// Show and check the configuration
     Config(ConfigCommandArgs),
     /// Print a completion script for a shell

@@ -14,9 +14,11 @@ mod definition;
 pub mod definition_file;
 mod error;
 mod exit;
+mod migrate;
 mod output;
 mod page;
 mod participant;
+mod serve;
 mod show;
 mod status;
 mod tx;
@@ -58,10 +60,12 @@ where
 
 fn dispatch(command: Command) -> Result<Exit, CommandError> {
     match command {
+        Command::Serve(args) => serve::run(&args),
         Command::Tx(args) => tx::run(args),
         Command::Definition(args) => definition::run(args),
         Command::Participant(args) => participant::run(args),
         Command::Status(args) => status::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),
     }

@@ -3,6 +3,7 @@
 mod definition;
 mod fake;
 mod local;
+mod serve;
 mod tx;
 
 use std::net::SocketAddr;

@@ -1,0 +1,63 @@
+//! `amends serve`: the coordinator itself, until it is told to stop.
+
+use std::error::Error;
+use std::io::{self, IsTerminal as _};
+
+use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use super::config::ConfigArgs;
+use super::error::CommandError;
+use super::exit::Exit;
+use super::output::print_line;
+use crate::config::{Log, LogFormat};
+
+/// Arguments of `amends serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  amends serve\n  \
+    amends serve --store postgres://amends@db/amends --set engine.max_live=500000\n\n\
+    Stops on SIGINT and SIGTERM; what is unfinished goes on at the next start.\n\
+    Keys and their defaults: amends config defaults")]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(super) fn run(args: &ServeArgs) -> Result<Exit, CommandError> {
+    let config = args.config.load()?.config;
+    start_logging(&config.log);
+    let store = config.store.url.to_string();
+    let ready = |address| {
+        let version = env!("CARGO_PKG_VERSION");
+        // Whoever started it may have closed the pipe; it serves nevertheless.
+        let _ = print_line(&format!(
+            "amends {version} listening on {address} (store {store})"
+        ));
+    };
+    crate::app::serve(config, ready).map_err(|error| failed(&error))?;
+    Ok(Exit::Done)
+}
+
+/// An error with everything that led to it.
+pub(super) fn failed(error: &dyn Error) -> CommandError {
+    let mut text = error.to_string();
+    let mut inner = error.source();
+    while let Some(source) = inner {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        inner = source.source();
+    }
+    CommandError::Failed(text)
+}
+
+/// Log lines go to standard error. A process that has set up its own log keeps it.
+fn start_logging(log: &Log) {
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(log.level.as_str()))
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    let _ = match log.format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().try_init(),
+    };
+}
