@@ -12,8 +12,10 @@ use crate::store::open::{DryRun, Migration};
 
 /// Arguments of `amends migrate`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  amends migrate --store postgres://amends@db/amends\n  \
-    amends migrate --check || echo 'not up to date'")]
+#[command(
+    after_help = "Examples:\n  amends migrate --store postgres://amends@db/amends\n  \
+    amends migrate --check || echo 'not up to date'"
+)]
 pub(super) struct MigrateArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -38,7 +40,11 @@ pub(super) fn run(args: &MigrateArgs) -> Result<Exit, CommandError> {
     let dry_run = if args.check { DryRun::Yes } else { DryRun::No };
     let report = crate::app::migrate(&config, dry_run).map_err(|error| failed(&error))?;
     let cells = |view: &MigrationView| {
-        vec![view.version.to_string(), view.description.clone(), view.state.to_owned()]
+        vec![
+            view.version.to_string(),
+            view.description.clone(),
+            view.state.to_owned(),
+        ]
     };
     let mut listing = Listing::new(args.output, &["VERSION", "DESCRIPTION", "STATE"], cells);
     listing.push(views(&report.applied, "applied"))?;
@@ -49,7 +55,9 @@ pub(super) fn run(args: &MigrateArgs) -> Result<Exit, CommandError> {
         note(&format!("the schema of {store} is up to date"));
         return Ok(Exit::Done);
     }
-    note(&format!("the schema of {store} is not up to date: run `amends migrate`"));
+    note(&format!(
+        "the schema of {store} is not up to date: run `amends migrate`"
+    ));
     Ok(Exit::Failed)
 }
 
