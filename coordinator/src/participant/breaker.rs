@@ -1,15 +1,15 @@
 //! A circuit breaker: leaves a target alone that no longer answers.
 //!
 //! ```text
-//!   CLOSED ── so many calls in a row without an answer ──▶ OPEN
-//!     ▲                                                  │   ▲
-//!     │ any answer                         time is up:   │   │ the probe got
-//!     │                                    one call goes ▼   │ no answer
-//!     └──────────────────────────────────────────────── PROBING
+//!            so many calls in a row without an answer
+//!   CLOSED ─────────────────────────────────────────────▶ OPEN
+//!      ▲                                                   │ now and then one
+//!      └───────────────────────────────────────────────────┘ call is let through
+//!            any answer
 //! ```
 //!
-//! Any answer closes it, a late one included: it shows that the target lives.
-//! Not here: what counts as an answer, what time it is.
+//! Any answer closes it, one to an earlier call too: it shows that the target
+//! lives. Not here: what counts as an answer, what time it is.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -27,12 +27,10 @@ enum State {
     Closed {
         failures: u32,
     },
+    /// From then on one call may find out whether the target is back. It puts
+    /// the time off for the others: a probe may take long.
     Open {
-        until: Instant,
-    },
-    /// One call is finding out; when it is given up, the next one may.
-    Probing {
-        since: Instant,
+        probe_at: Instant,
     },
 }
 
@@ -70,8 +68,7 @@ impl Breaker {
     pub(super) fn admits(&self, now: Instant) -> bool {
         match self.state {
             State::Closed { .. } => true,
-            State::Open { until } => until <= now,
-            State::Probing { .. } => false,
+            State::Open { probe_at } => probe_at <= now,
         }
     }
 
@@ -79,33 +76,28 @@ impl Breaker {
     pub(super) fn enter(&mut self, now: Instant) -> Option<Pass> {
         match self.state {
             State::Closed { .. } => Some(Pass::Regular),
-            State::Open { until } if until <= now => {
-                self.state = State::Probing { since: until };
+            State::Open { probe_at } if probe_at <= now => {
+                self.state = self.opened(now);
                 Some(Pass::Probe)
             }
-            State::Open { .. } | State::Probing { .. } => None,
+            State::Open { .. } => None,
         }
     }
 
     /// Takes note of how a call went.
     pub(super) fn settle(&mut self, pass: Pass, health: Health, now: Instant) {
-        let reopened = State::Open {
-            until: now + self.open,
-        };
         self.state = match (health, self.state, pass) {
             (Health::Answered, _, _) => State::Closed { failures: 0 },
             (Health::Silent, State::Closed { failures }, _) => {
                 let failures = failures.saturating_add(1);
                 if failures >= self.max_failures.get() {
-                    reopened
+                    self.opened(now)
                 } else {
                     State::Closed { failures }
                 }
             }
-            (Health::Silent, State::Probing { .. }, Pass::Probe) => reopened,
-            (Health::Abandoned, State::Probing { since }, Pass::Probe) => {
-                State::Open { until: since }
-            }
+            (Health::Silent, State::Open { .. }, Pass::Probe) => self.opened(now),
+            (Health::Abandoned, State::Open { .. }, Pass::Probe) => State::Open { probe_at: now },
             (_, state, _) => state,
         };
     }
@@ -113,6 +105,12 @@ impl Breaker {
     /// Closes it: the target has said by itself that it lives.
     pub(super) fn reset(&mut self) {
         self.state = State::Closed { failures: 0 };
+    }
+
+    fn opened(&self, now: Instant) -> State {
+        State::Open {
+            probe_at: now + self.open,
+        }
     }
 }
 
@@ -156,7 +154,7 @@ mod tests {
             "xxx!!",       // open
             "xxx!~.xx.",   // the probe is answered: closed, and counting from zero
             "xxx~x!~x!~.", // a silent probe opens it again, for the whole time
-            "xxx~p!!",     // one probe at a time
+            "xxx~p!!~p!",  // one probe at a time, whether the last one has ended or not
             "xxx~-.",      // a probe given up lets the next one try at once
         ] {
             run(script);
@@ -169,19 +167,12 @@ mod tests {
         let now = crate::clock::monotonic();
         let mut breaker = run("xxx");
         breaker.settle(Pass::Regular, Health::Silent, now + OPEN);
-        assert!(
-            breaker.admits(now + OPEN + OPEN),
-            "late silence does not prolong"
-        );
-        let mut breaker = run("xxx~p");
-        breaker.settle(Pass::Regular, Health::Silent, now);
-        assert_eq!(
-            breaker.enter(now + OPEN * 9),
-            None,
-            "the probe is still under way"
-        );
+        let a_little_later = now + OPEN + OPEN / 2;
+        assert!(breaker.admits(a_little_later), "silence does not prolong");
+        breaker.settle(Pass::Regular, Health::Abandoned, now);
+        assert!(!breaker.admits(now), "nor does giving up shorten");
         breaker.settle(Pass::Regular, Health::Answered, now);
-        assert!(breaker.admits(now), "a late answer closes");
+        assert!(breaker.admits(now), "an answer closes");
     }
 
     #[test]
