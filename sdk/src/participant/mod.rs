@@ -55,6 +55,9 @@ pub const MAX_CONCURRENCY: usize = 256;
 /// How long a shutdown waits for the calls under way.
 pub const MAX_DRAIN: Duration = Duration::from_secs(10);
 
+/// How long a shutdown then waits for clients to close their connections.
+const MAX_FLUSH: Duration = Duration::from_secs(1);
+
 /// Why a participant did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -260,8 +263,11 @@ impl RunningParticipant {
                 "calls were still under way at the end"
             );
         }
-        // Clients keep their connections open; without calls there is nothing to wait for.
-        self.server.abort();
+        // The last answers are on their way; clients that keep their
+        // connections open in spite of that are not waited for.
+        let end = self.server.abort_handle();
+        tokio::time::timeout(MAX_FLUSH, self.server).await.ok();
+        end.abort();
     }
 }
 

@@ -13,6 +13,7 @@ mod databases;
 mod external;
 mod fence;
 mod participant;
+mod registry;
 #[cfg(feature = "macros")]
 mod client;
 #[cfg(feature = "macros")]
