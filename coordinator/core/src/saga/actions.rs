@@ -3,7 +3,6 @@
 use crate::id::StepName;
 
 use super::decide::Rejected;
-use super::definition::StepKind;
 use super::state::{Direction, Forward, Saga, Undo};
 
 /// An operator's action.
@@ -62,16 +61,8 @@ pub(super) fn may_cancel(saga: &Saga) -> Result<(), Rejected> {
         Direction::Back { .. } => return Err(Rejected::AlreadyTurnedBack),
         Direction::Forward => {}
     }
-    if saga.is_past_return() {
-        let compiled = saga.definition.steps().iter().zip(&saga.steps);
-        let step = compiled
-            .filter(|(step, run)| step.kind != StepKind::Compensable && run.may_have_run)
-            .map(|(step, _)| step);
-        let name = step
-            .map(|step| step.name.to_string())
-            .next()
-            .unwrap_or_default();
-        return Err(Rejected::PastReturn(name));
+    if let Some(step) = saga.step_past_return() {
+        return Err(Rejected::PastReturn(step.name.to_string()));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! Whether it makes sense there is [`super::decide`]'s and the replay's concern.
 
 use crate::id::StepName;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
 use super::definition::{Fencing, StepKind};
 use super::record::{Cause, Event, Phase, Record, Settlement};
@@ -47,7 +47,7 @@ pub fn apply(saga: &mut Saga, record: &Record) {
 fn apply_to_step(saga: &mut Saga, event: &Event, at: Timestamp) {
     let recorded = saga.last_record;
     let back = matches!(saga.direction, Direction::Back { .. });
-    let Some(step) = event.step().and_then(|name| find(saga, name)) else {
+    let Some((step, timeout)) = event.step().and_then(|name| find(saga, name)) else {
         return;
     };
     match event {
@@ -63,6 +63,7 @@ fn apply_to_step(saga: &mut Saga, event: &Event, at: Timestamp) {
             step.forward = Forward::Refused;
             step.last_failure = Some(failure.clone());
             step.may_have_run = false;
+            step.stuck = None;
             step.recorded = recorded;
             if back && step.undo == Undo::Pending {
                 step.undo = Undo::NotNeeded;
@@ -76,6 +77,10 @@ fn apply_to_step(saga: &mut Saga, event: &Event, at: Timestamp) {
             ..
         } => {
             step.last_failure = Some(failure.clone());
+            if *phase == Phase::Do {
+                // A lost connection ends the call here, but not there.
+                step.quiet_at = step.quiet_at.max(at + timeout);
+            }
             failed(step, *phase, *attempt, *retry_at, at);
         }
         Event::Postponed {
@@ -162,9 +167,9 @@ fn resume(saga: &mut Saga, at: Timestamp) {
         }
     }
     for (step, run) in definition.steps().iter().zip(&mut saga.steps) {
-        let known = matches!(run.forward, Forward::Succeeded { .. } | Forward::Refused);
-        if run.may_have_run && !known && step.fencing == Fencing::None {
-            run.quiet_at = at + step.timeout;
+        // Of a step that has succeeded, an earlier attempt may be under way.
+        if !run.is_harmless() && step.fencing == Fencing::None {
+            run.quiet_at = run.quiet_at.max(at + step.timeout);
         }
     }
 }
@@ -240,7 +245,9 @@ fn end(saga: &mut Saga, outcome: Outcome, at: Timestamp) {
     }
 }
 
-fn find<'s>(saga: &'s mut Saga, name: &StepName) -> Option<&'s mut StepRun> {
+/// A step, with the bound of one call of it.
+fn find<'s>(saga: &'s mut Saga, name: &StepName) -> Option<(&'s mut StepRun, Millis)> {
     let ix = saga.definition.position(name.as_str())?;
-    saga.steps.get_mut(ix)
+    let timeout = saga.definition.steps()[ix].timeout;
+    Some((saga.steps.get_mut(ix)?, timeout))
 }

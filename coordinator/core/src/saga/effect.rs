@@ -74,10 +74,15 @@ pub fn pending_effects(saga: &Saga) -> Vec<Effect> {
     }
     let mut effects = Vec::new();
     for ix in 0..saga.steps.len() {
-        if saga.steps[ix].undo == Undo::Calling {
-            effects.extend(call_undo(saga, ix));
-        } else if saga.steps[ix].forward == Forward::Calling {
-            effects.extend(call_do(saga, ix).ok());
+        let run = &saga.steps[ix];
+        match run.undo {
+            Undo::Calling => effects.extend(call_undo(saga, ix)),
+            // Once the undo has begun, the answer of the step is not heard.
+            Undo::Waiting { .. } | Undo::Done(_) => {}
+            Undo::NotNeeded | Undo::Pending if run.forward == Forward::Calling => {
+                effects.extend(call_do(saga, ix).ok());
+            }
+            Undo::NotNeeded | Undo::Pending => {}
         }
     }
     effects.extend(next_wake(saga).map(|at| Effect::Wake { at }));
@@ -119,21 +124,21 @@ fn undo_waits(saga: &Saga) -> Vec<Timestamp> {
     waits.collect()
 }
 
-/// All later steps are undone or need no undo.
+/// All later steps are undone or need no undo. The whole way down: a step
+/// that needs no undo may have others behind it that do.
 pub(super) fn is_undo_in_order(saga: &Saga, ix: StepIx) -> bool {
-    saga.definition
-        .dag()
-        .after(ix)
-        .iter()
-        .all(|&later| saga.steps[later].is_settled())
+    let dag = saga.definition.dag();
+    let mut steps = saga.steps.iter().enumerate();
+    steps.all(|(later, run)| run.is_settled() || !dag.is_ancestor(ix, later))
 }
 
-/// A call from before a restart may still be under way, and the participant
-/// would not refuse it after the undo.
+/// A call that nobody waits for any more may still be under way, and the
+/// participant would not refuse it after the undo. A later success of the step
+/// does not change that: it was another call.
 pub(super) fn must_be_quiet(saga: &Saga, ix: StepIx) -> bool {
     let run = &saga.steps[ix];
     saga.definition.steps()[ix].fencing == Fencing::None
-        && matches!(run.forward, Forward::Unknown)
+        && run.forward != Forward::Calling
         && run.quiet_at > Timestamp::default()
 }
 

@@ -164,7 +164,7 @@ fn is_due(saga: &Saga, ix: StepIx, now: Timestamp) -> bool {
 fn call(draft: &mut Draft, ix: StepIx) {
     let compiled = draft.saga.definition.clone();
     let step = &compiled.steps()[ix];
-    let attempt = draft.saga.steps[ix].attempts + 1;
+    let attempt = draft.saga.steps[ix].attempts.saturating_add(1);
     if let Err(failure) = resolve(&draft.saga, &step.input) {
         if step.kind == StepKind::Retriable {
             failed(draft, ix, attempt, failure, Patience::None);

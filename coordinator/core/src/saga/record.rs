@@ -137,7 +137,7 @@ pub enum Event {
         /// Until when.
         until: Timestamp,
     },
-    /// The branch needs a person. Cleared by a later success.
+    /// The branch needs a person. Cleared once its outcome is known.
     BranchStuck {
         /// The step.
         step: StepName,

@@ -7,7 +7,7 @@ use crate::id::{Generation, Gid, RecordNo};
 use crate::payload::Payload;
 use crate::time::Timestamp;
 
-use super::definition::{CompiledSaga, StepKind};
+use super::definition::{CompiledSaga, CompiledStep, StepKind};
 use super::record::{Cause, Settlement};
 
 /// A saga instance. Only [`super::apply`] changes it.
@@ -84,7 +84,8 @@ pub struct StepRun {
     pub stuck: Option<Failure>,
     /// Whether a call may have taken effect that the log does not tell of.
     pub may_have_run: bool,
-    /// From then on no call made before a restart can still be under way.
+    /// From then on no call can still be under way that was given up or made
+    /// before a restart. Counts only without a consumer log.
     pub quiet_at: Timestamp,
     /// The record that holds the step's result.
     pub recorded: RecordNo,
@@ -265,11 +266,18 @@ impl Saga {
     /// saga only goes forward, unless that step turns out to be refused.
     #[must_use]
     pub fn is_past_return(&self) -> bool {
+        self.step_past_return().is_some()
+    }
+
+    /// The first step that cannot be undone and may have run.
+    pub(super) fn step_past_return(&self) -> Option<&CompiledStep> {
         let compiled = self.definition.steps();
-        compiled.iter().zip(&self.steps).any(|(step, run)| {
+        let mut runs = compiled.iter().zip(&self.steps);
+        let found = runs.find(|(step, run)| {
             step.kind != StepKind::Compensable
                 && (run.may_have_run || matches!(run.forward, Forward::Succeeded { .. }))
-        })
+        });
+        found.map(|(step, _)| step)
     }
 }
 

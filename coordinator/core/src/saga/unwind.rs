@@ -18,7 +18,7 @@ pub(super) fn advance(draft: &mut Draft) {
     }
     for ix in 0..draft.saga.steps.len() {
         if is_due(&draft.saga, ix, draft.now) {
-            let attempt = draft.saga.steps[ix].undo_attempts + 1;
+            let attempt = draft.saga.steps[ix].undo_attempts.saturating_add(1);
             let step = draft.saga.definition.steps()[ix].name.clone();
             draft.record(Event::Called {
                 step,
