@@ -49,7 +49,8 @@ pub struct Append {
     pub previous: RecordNo,
     /// Number of the last of these records.
     pub last: RecordNo,
-    /// The records as stored: a JSON list.
+    /// The records as stored: a JSON list. Empty, with `last` equal to
+    /// `previous`: no new records, only the summary row is written.
     pub records: String,
     /// The summary row from here on.
     pub summary: Summary,

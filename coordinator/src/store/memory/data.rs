@@ -53,7 +53,8 @@ impl Data {
                 log: Vec::new(),
             },
             Some(row) if row.generation == item.generation && row.owner == *owner => {
-                if row.log.iter().any(|r| r.0 == first && r.1 == item.records) {
+                let written = row.log.iter().any(|r| r.0 == first && r.1 == item.records);
+                if written && row.last == item.last {
                     return Appended::Written; // By an earlier try.
                 }
                 if item.previous == RecordNo(0) || row.last != item.previous {
@@ -66,7 +67,9 @@ impl Data {
         let mut row = row;
         row.last = item.last;
         row.summary = readable(&item.summary);
-        row.log.push((first, item.records.clone()));
+        if !item.records.is_empty() {
+            row.log.push((first, item.records.clone()));
+        }
         self.put(row);
         Appended::Written
     }

@@ -33,14 +33,16 @@ const ADVANCE: &str = "UPDATE transactions SET state = value ->> 'state', \
         AND generation = value ->> 'generation' AND last_record = value ->> 'previous' \
     RETURNING gid";
 
-/// The log rows of those that were written.
+/// The log rows of those that were written and have new records.
 const LOG: &str = "INSERT INTO transaction_log (gid, seq, records) \
-    SELECT value ->> 'gid', value ->> 'first', value ->> 'records' FROM json_each($1)";
+    SELECT value ->> 'gid', value ->> 'first', value ->> 'records' FROM json_each($1) \
+    WHERE value ->> 'records' <> ''";
 
-/// Those that an earlier try of the same write has written.
+/// Those that an earlier try of the same write has written, and nothing since.
+/// One without records needs no place here: it advances as often as it comes.
 const WRITTEN_BEFORE: &str = "SELECT t.gid FROM json_each($1) \
     JOIN transactions t ON t.gid = value ->> 'gid' AND t.owner = $2 \
-        AND t.generation = value ->> 'generation' \
+        AND t.generation = value ->> 'generation' AND t.last_record = value ->> 'last' \
     JOIN transaction_log l ON l.gid = t.gid AND l.seq = value ->> 'first' \
         AND l.records = value ->> 'records'";
 

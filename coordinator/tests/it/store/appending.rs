@@ -150,6 +150,41 @@ pub(super) async fn another_write_with_the_same_numbers_is_no_repetition(place: 
     }
 }
 
+/// A second start of the same id in the same millisecond looks like the first.
+pub(super) async fn a_write_that_others_followed_is_no_repetition(place: &Place) {
+    let store = place.open("a").await;
+    let first = begin("t");
+    write(store.as_ref(), std::slice::from_ref(&first)).await;
+    write(store.as_ref(), &[next(&first)]).await;
+    let result = store.append(&[first]).await.unwrap();
+    assert_eq!(result, [Appended::Conflict]);
+}
+
+/// As when a transaction leaves memory without new records.
+pub(super) async fn a_summary_may_be_written_alone(place: &Place) {
+    let store = place.open("a").await;
+    let first = begin("t");
+    write(store.as_ref(), &[first.clone(), begin("other")]).await;
+    let mut alone = asleep(first.clone(), 5000);
+    alone.previous = first.last;
+    alone.records = String::new();
+    for _ in 0..2 {
+        // Beside one with records; the second time, as a repetition.
+        write(store.as_ref(), &[alone.clone(), next(&begin("other"))]).await;
+        let found = load(store.as_ref(), "t").await.unwrap();
+        assert_eq!(found.summary.wake_at, Some(Timestamp(5000)));
+        assert_eq!(found.last, first.last);
+        assert_eq!(found.log, [(RecordNo(1), first.records.clone())]);
+    }
+    let mut late = alone.clone();
+    late.previous = RecordNo(1);
+    late.last = RecordNo(1);
+    assert_eq!(store.append(&[late]).await.unwrap(), [Appended::Conflict]);
+    write(store.as_ref(), &[next(&alone)]).await;
+    let found = load(store.as_ref(), "t").await.unwrap();
+    assert_eq!((found.log.len(), found.last), (2, first.last.next()));
+}
+
 pub(super) async fn a_full_batch_is_written(place: &Place) {
     let store = place.open("a").await;
     let batch: Vec<_> = (0..MAX_APPEND_BATCH)

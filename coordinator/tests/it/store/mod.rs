@@ -34,6 +34,8 @@ conformance! {
         a_conflict_fails_its_item_only
         a_batch_may_be_repeated
         another_write_with_the_same_numbers_is_no_repetition
+        a_write_that_others_followed_is_no_repetition
+        a_summary_may_be_written_alone
         a_full_batch_is_written
         an_empty_batch_is_fine
         odd_texts_come_back_as_they_were
