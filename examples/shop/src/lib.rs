@@ -16,4 +16,5 @@ pub mod invariants;
 pub mod proto;
 pub mod runner;
 pub mod saga;
+pub mod samples;
 pub mod services;

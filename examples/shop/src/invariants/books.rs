@@ -1,0 +1,202 @@
+//! [`Books`]: everything that the services wrote down, read at rest.
+
+use std::collections::BTreeMap;
+
+use amends::{Database, DatabaseError, Row, args};
+
+use super::Databases;
+use crate::domain::{Cents, OrderStatus};
+
+/// The books of all services.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Books {
+    /// Orders by id.
+    pub orders: BTreeMap<String, OrderEntry>,
+    /// How many of each kind of goods are left.
+    pub stock: BTreeMap<i64, i64>,
+    /// What changed the stock.
+    pub stock_log: Vec<StockEntry>,
+    /// Coupons by id.
+    pub coupons: BTreeMap<i64, CouponEntry>,
+    /// The balance of each user.
+    pub balances: BTreeMap<i64, Cents>,
+    /// What changed the balances.
+    pub money_log: Vec<MoneyEntry>,
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderEntry {
+    /// Who bought.
+    pub user: i64,
+    /// How far it is.
+    pub status: OrderStatus,
+    /// What.
+    pub goods: i64,
+    /// How many.
+    pub number: i64,
+    /// The coupon, if one was asked for.
+    pub coupon: Option<i64>,
+    /// What the balance was to pay.
+    pub money_paid: Cents,
+}
+
+/// A row of the stock log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StockEntry {
+    /// Which goods.
+    pub goods: i64,
+    /// For which order; empty for the first stock.
+    pub order: String,
+    /// How many came; negative is taken.
+    pub change: i64,
+}
+
+/// A coupon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CouponEntry {
+    /// Whose it is.
+    pub user: i64,
+    /// The order that has it.
+    pub order: Option<String>,
+}
+
+/// A row of the money log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MoneyEntry {
+    /// Whose balance.
+    pub user: i64,
+    /// For which order; empty for the first balance.
+    pub order: String,
+    /// How much came; negative is paid.
+    pub change: Cents,
+}
+
+impl Books {
+    /// How many goods were sold.
+    #[must_use]
+    pub fn sold(&self) -> i64 {
+        self.confirmed().map(|order| order.number).sum()
+    }
+
+    /// What was paid from balances.
+    #[must_use]
+    pub fn paid(&self) -> Cents {
+        self.confirmed().map(|order| order.money_paid).sum()
+    }
+
+    /// The confirmed orders.
+    pub fn confirmed(&self) -> impl Iterator<Item = &OrderEntry> {
+        self.orders
+            .values()
+            .filter(|order| order.status == OrderStatus::Confirmed)
+    }
+
+    /// How many goods are left.
+    #[must_use]
+    pub fn left(&self) -> i64 {
+        self.stock.values().sum()
+    }
+
+    /// What is in all balances.
+    #[must_use]
+    pub fn balance(&self) -> Cents {
+        self.balances.values().copied().sum()
+    }
+}
+
+pub(super) async fn read(databases: &Databases) -> Result<Books, DatabaseError> {
+    let orders = rows(
+        &databases.order,
+        "SELECT order_id, user_id, order_status, goods_id, goods_number, coupon_id, money_paid
+         FROM trade_order",
+    );
+    let stock = rows(
+        &databases.goods,
+        "SELECT goods_id, goods_number FROM trade_goods",
+    );
+    let stock_log = rows(
+        &databases.goods,
+        "SELECT goods_id, order_id, goods_number FROM trade_goods_number_log",
+    );
+    let coupons = rows(
+        &databases.coupon,
+        "SELECT coupon_id, user_id, order_id FROM trade_coupon",
+    );
+    let balances = rows(
+        &databases.user,
+        "SELECT user_id, user_money FROM trade_user",
+    );
+    let money_log = rows(
+        &databases.user,
+        "SELECT user_id, order_id,
+            CASE money_log_type WHEN 1 THEN -use_money ELSE use_money END AS money
+         FROM trade_user_money_log",
+    );
+    Ok(Books {
+        orders: orders.await?.iter().map(order).collect::<Result<_, _>>()?,
+        stock: stock.await?.iter().map(pair).collect::<Result<_, _>>()?,
+        stock_log: stock_log
+            .await?
+            .iter()
+            .map(stock_entry)
+            .collect::<Result<_, _>>()?,
+        coupons: coupons
+            .await?
+            .iter()
+            .map(coupon)
+            .collect::<Result<_, _>>()?,
+        balances: balances.await?.iter().map(pair).collect::<Result<_, _>>()?,
+        money_log: money_log
+            .await?
+            .iter()
+            .map(money_entry)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+async fn rows(database: &Database, sql: &str) -> Result<Vec<Row>, DatabaseError> {
+    database
+        .transaction(async |conn| conn.fetch_all(sql, args![]).await)
+        .await
+}
+
+fn order(row: &Row) -> Result<(String, OrderEntry), DatabaseError> {
+    let entry = OrderEntry {
+        user: row.get("user_id")?,
+        status: row.get("order_status")?,
+        goods: row.get("goods_id")?,
+        number: row.get("goods_number")?,
+        coupon: row.get("coupon_id")?,
+        money_paid: row.get("money_paid")?,
+    };
+    Ok((row.get("order_id")?, entry))
+}
+
+fn coupon(row: &Row) -> Result<(i64, CouponEntry), DatabaseError> {
+    let entry = CouponEntry {
+        user: row.get("user_id")?,
+        order: row.get("order_id")?,
+    };
+    Ok((row.get("coupon_id")?, entry))
+}
+
+fn stock_entry(row: &Row) -> Result<StockEntry, DatabaseError> {
+    Ok(StockEntry {
+        goods: row.at(0)?,
+        order: row.at(1)?,
+        change: row.at(2)?,
+    })
+}
+
+fn money_entry(row: &Row) -> Result<MoneyEntry, DatabaseError> {
+    Ok(MoneyEntry {
+        user: row.at(0)?,
+        order: row.at(1)?,
+        change: row.at(2)?,
+    })
+}
+
+fn pair<T: amends::conn::FromValue>(row: &Row) -> Result<(i64, T), DatabaseError> {
+    Ok((row.at(0)?, row.at(1)?))
+}
