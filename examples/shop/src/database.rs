@@ -13,13 +13,11 @@ const MYSQL_OPTIONS: &str = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 pub async fn create_tables(database: &Database, tables: &[&str]) -> Result<(), DatabaseError> {
     let mut conn = database.begin().await?;
     for table in tables {
-        match database.dialect() {
-            Dialect::MySql => {
-                conn.execute_text(&format!("{table}{MYSQL_OPTIONS}"))
-                    .await?
-            }
-            _ => conn.execute_text(table).await?,
-        }
+        let options = match database.dialect() {
+            Dialect::MySql => MYSQL_OPTIONS,
+            _ => "",
+        };
+        conn.execute_text(&format!("{table}{options}")).await?;
     }
     conn.commit().await
 }

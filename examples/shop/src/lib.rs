@@ -14,6 +14,7 @@ pub mod front;
 pub mod holds;
 pub mod invariants;
 pub mod proto;
+pub mod role;
 pub mod runner;
 pub mod saga;
 pub mod samples;

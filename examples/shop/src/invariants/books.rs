@@ -106,59 +106,33 @@ impl Books {
 }
 
 pub(super) async fn read(databases: &Databases) -> Result<Books, DatabaseError> {
-    let orders = rows(
-        &databases.order,
+    let orders =
         "SELECT order_id, user_id, order_status, goods_id, goods_number, coupon_id, money_paid
-         FROM trade_order",
-    );
-    let stock = rows(
-        &databases.goods,
-        "SELECT goods_id, goods_number FROM trade_goods",
-    );
-    let stock_log = rows(
-        &databases.goods,
-        "SELECT goods_id, order_id, goods_number FROM trade_goods_number_log",
-    );
-    let coupons = rows(
-        &databases.coupon,
-        "SELECT coupon_id, user_id, order_id FROM trade_coupon",
-    );
-    let balances = rows(
-        &databases.user,
-        "SELECT user_id, user_money FROM trade_user",
-    );
-    let money_log = rows(
-        &databases.user,
-        "SELECT user_id, order_id,
+         FROM trade_order";
+    let stock = "SELECT goods_id, goods_number FROM trade_goods";
+    let stock_log = "SELECT goods_id, order_id, goods_number FROM trade_goods_number_log";
+    let coupons = "SELECT coupon_id, user_id, order_id FROM trade_coupon";
+    let balances = "SELECT user_id, user_money FROM trade_user";
+    let money_log = "SELECT user_id, order_id,
             CASE money_log_type WHEN 1 THEN -use_money ELSE use_money END AS money
-         FROM trade_user_money_log",
-    );
+         FROM trade_user_money_log";
     Ok(Books {
-        orders: orders.await?.iter().map(order).collect::<Result<_, _>>()?,
-        stock: stock.await?.iter().map(pair).collect::<Result<_, _>>()?,
-        stock_log: stock_log
-            .await?
-            .iter()
-            .map(stock_entry)
-            .collect::<Result<_, _>>()?,
-        coupons: coupons
-            .await?
-            .iter()
-            .map(coupon)
-            .collect::<Result<_, _>>()?,
-        balances: balances.await?.iter().map(pair).collect::<Result<_, _>>()?,
-        money_log: money_log
-            .await?
-            .iter()
-            .map(money_entry)
-            .collect::<Result<_, _>>()?,
+        orders: rows(&databases.order, orders, order).await?,
+        stock: rows(&databases.goods, stock, pair).await?,
+        stock_log: rows(&databases.goods, stock_log, stock_entry).await?,
+        coupons: rows(&databases.coupon, coupons, coupon).await?,
+        balances: rows(&databases.user, balances, pair).await?,
+        money_log: rows(&databases.user, money_log, money_entry).await?,
     })
 }
 
-async fn rows(database: &Database, sql: &str) -> Result<Vec<Row>, DatabaseError> {
-    database
-        .transaction(async |conn| conn.fetch_all(sql, args![]).await)
-        .await
+async fn rows<T, C: FromIterator<T>>(
+    database: &Database,
+    sql: &str,
+    read: fn(&Row) -> Result<T, DatabaseError>,
+) -> Result<C, DatabaseError> {
+    let rows = database.transaction(async |conn| conn.fetch_all(sql, args![]).await);
+    Box::pin(rows).await?.iter().map(read).collect()
 }
 
 fn order(row: &Row) -> Result<(String, OrderEntry), DatabaseError> {

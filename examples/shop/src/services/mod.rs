@@ -11,7 +11,7 @@ pub mod user;
 use tonic::Status;
 
 /// An error of the database as the front sees it: it may ask again.
-fn unavailable(error: amends::DatabaseError) -> Status {
+fn unavailable(error: &amends::DatabaseError) -> Status {
     tracing::warn!(%error, "the database did not answer a query");
     Status::unavailable("the database did not answer")
 }

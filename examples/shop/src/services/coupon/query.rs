@@ -28,7 +28,7 @@ impl CouponService for CouponQueries {
             .transaction(async |conn| table::list(conn, user).await)
             .await;
         let coupons = coupons
-            .map_err(unavailable)?
+            .map_err(|error| unavailable(&error))?
             .into_iter()
             .map(|coupon| Coupon {
                 coupon_id: coupon.coupon_id.get(),

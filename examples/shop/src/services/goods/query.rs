@@ -25,13 +25,16 @@ impl GoodsService for GoodsQueries {
             .database
             .transaction(async |conn| table::list(conn).await)
             .await;
-        let goods = goods.map_err(unavailable)?.into_iter().map(|goods| Goods {
-            goods_id: goods.goods_id.get(),
-            name: goods.name,
-            price_cents: goods.price.get(),
-            number: goods.number,
-            description: goods.description,
-        });
+        let goods = goods
+            .map_err(|error| unavailable(&error))?
+            .into_iter()
+            .map(|goods| Goods {
+                goods_id: goods.goods_id.get(),
+                name: goods.name,
+                price_cents: goods.price.get(),
+                number: goods.number,
+                description: goods.description,
+            });
         Ok(Response::new(ListGoodsResponse {
             goods: goods.collect(),
         }))

@@ -29,7 +29,9 @@ impl OrderService for OrderQueries {
             .database
             .transaction(async |conn| table::find(conn, &id).await)
             .await;
-        let order = order.map_err(unavailable)?.ok_or_else(|| not_found(&id))?;
+        let order = order
+            .map_err(|error| unavailable(&error))?
+            .ok_or_else(|| not_found(&id))?;
         Ok(Response::new(GetOrderResponse {
             order: Some(to_proto(&order)),
         }))
@@ -42,7 +44,7 @@ impl OrderService for OrderQueries {
         let id = parse(&request.into_inner().order_id)?;
         match super::cancel(&self.database, &id)
             .await
-            .map_err(unavailable)?
+            .map_err(|error| unavailable(&error))?
         {
             Some(OrderStatus::Cancelled) => Ok(Response::new(CancelOrderResponse {})),
             Some(status) => Err(Status::failed_precondition(format!(

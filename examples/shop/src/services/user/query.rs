@@ -27,7 +27,7 @@ impl UserService for UserQueries {
             .database
             .transaction(async |conn| table::find(conn, id).await)
             .await;
-        let Some(user) = user.map_err(unavailable)? else {
+        let Some(user) = user.map_err(|error| unavailable(&error))? else {
             return Err(Status::not_found(format!("there is no user {id}")));
         };
         Ok(Response::new(GetUserResponse {

@@ -1,0 +1,56 @@
+//! The front as a process.
+
+use clap::Args;
+use tokio::net::TcpListener;
+
+use super::{RoleError, announce, the_end};
+use crate::front::{Front, Peers};
+
+/// Arguments of `shop front`.
+#[derive(Clone, Debug, Args)]
+pub struct FrontArgs {
+    /// The coordinator.
+    #[arg(long, value_name = "URL")]
+    pub coordinator: String,
+    /// The queries of the order service.
+    #[arg(long, value_name = "URL")]
+    pub order: String,
+    /// The queries of the goods service.
+    #[arg(long, value_name = "URL")]
+    pub goods: String,
+    /// The queries of the coupon service.
+    #[arg(long, value_name = "URL")]
+    pub coupon: String,
+    /// The queries of the user service.
+    #[arg(long, value_name = "URL")]
+    pub user: String,
+    /// Where customers come; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// End when standard input ends.
+    #[arg(long)]
+    pub until_stdin_ends: bool,
+}
+
+/// Runs the front until the process is told to end.
+///
+/// # Errors
+/// When an address cannot be used.
+pub async fn run_front(args: FrontArgs) -> Result<(), RoleError> {
+    let front = Front::new(&Peers {
+        coordinator: args.coordinator,
+        order: args.order,
+        goods: args.goods,
+        coupon: args.coupon,
+        user: args.user,
+    })?;
+    let listener = TcpListener::bind(&args.listen).await?;
+    announce(&format!(
+        "shop front listening on {}",
+        listener.local_addr()?
+    ));
+    front
+        .serve(listener, the_end(args.until_stdin_ends))
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! The shop's processes: a service with its database, and the front.
+//!
+//! A process says on standard output, in one line, when it is ready and
+//! where it listens; whoever started it need not wait any longer. It ends on
+//! Ctrl-C and SIGTERM, and with `--until-stdin-ends` when its standard input
+//! does, so that it cannot outlive the process that started it.
+
+mod end;
+mod front;
+mod service;
+
+use std::io::Write;
+
+pub use end::{exit_with_stdin, the_end};
+pub use front::{FrontArgs, run_front};
+pub use service::{Role, ServiceArgs, run_service};
+
+/// Why a process ended with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum RoleError {
+    /// The database cannot be used.
+    #[error("the database cannot be used")]
+    Database(#[from] amends::DatabaseError),
+    /// The service cannot be offered to the coordinator.
+    #[error("the service cannot be offered")]
+    Participant(#[from] amends::ParticipantError),
+    /// The front cannot work like that.
+    #[error(transparent)]
+    Front(#[from] crate::front::FrontError),
+    /// An address cannot be listened on.
+    #[error("cannot listen")]
+    Listen(#[from] std::io::Error),
+    /// The queries cannot be served any more.
+    #[error("the queries cannot be served")]
+    Queries(#[from] tonic::transport::Error),
+}
+
+/// The line that says that a process is ready. A reader that went away is no
+/// reason to end.
+fn announce(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).ok();
+}

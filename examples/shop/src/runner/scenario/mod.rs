@@ -1,0 +1,75 @@
+//! The scenarios, in the order in which they are played.
+
+mod crash;
+mod crowd;
+mod order;
+mod refusal;
+
+use amends::BoxFuture;
+
+use super::RunnerError;
+use super::stage::Stage;
+
+/// A story with an end that is known beforehand.
+#[derive(Debug)]
+pub(super) struct Scenario {
+    pub(super) name: &'static str,
+    pub(super) title: &'static str,
+    pub(super) play: for<'a> fn(&'a mut Stage) -> BoxFuture<'a, Result<(), RunnerError>>,
+}
+
+/// All of them.
+pub(super) static ALL: [Scenario; 9] = [
+    Scenario {
+        name: "order",
+        title: "An order with a coupon and a part from the balance",
+        play: |stage| Box::pin(order::succeeds(stage)),
+    },
+    Scenario {
+        name: "twice",
+        title: "The same order sent twice at once is one order",
+        play: |stage| Box::pin(order::twice(stage)),
+    },
+    Scenario {
+        name: "no-stock",
+        title: "More than there is: refused by the goods service",
+        play: |stage| Box::pin(refusal::no_stock(stage)),
+    },
+    Scenario {
+        name: "no-coupon",
+        title: "Somebody else's coupon: refused by the coupon service",
+        play: |stage| Box::pin(refusal::no_coupon(stage)),
+    },
+    Scenario {
+        name: "no-money",
+        title: "More than the balance: refused by the user service",
+        play: |stage| Box::pin(refusal::no_money(stage)),
+    },
+    Scenario {
+        name: "cancelled",
+        title: "Cancelled while it is placed: refused by the order service",
+        play: |stage| Box::pin(refusal::cancelled(stage)),
+    },
+    Scenario {
+        name: "service-dies",
+        title: "The goods service is killed in the middle of its step",
+        play: |stage| Box::pin(crash::service_dies(stage)),
+    },
+    Scenario {
+        name: "coordinator-dies",
+        title: "The coordinator is killed in the middle of an order",
+        play: |stage| Box::pin(crash::coordinator_dies(stage)),
+    },
+    Scenario {
+        name: "crowd",
+        title: "200 buyers at once for 100 tickets",
+        play: |stage| Box::pin(crowd::crowd(stage)),
+    },
+];
+
+/// What `--scenario` takes.
+pub(super) fn names() -> clap::builder::PossibleValuesParser {
+    use clap::builder::PossibleValue;
+    let value = |scenario: &Scenario| PossibleValue::new(scenario.name).help(scenario.title);
+    clap::builder::PossibleValuesParser::new(ALL.iter().map(value))
+}
