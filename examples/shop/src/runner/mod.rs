@@ -170,7 +170,7 @@ fn introduce(stage: &Stage) {
     story.line("");
     let row = |name: &str, address: String, what: String| {
         let what = story.paint(Tone::Quiet, what);
-        story.line(format!("   {name:12}{address:24}{what}"));
+        story.line(format!("   {name:13}{address:24}{what}"));
     };
     let address = world.coordinator.address.to_string();
     row("coordinator", address, format!("its log in {store}"));
@@ -198,8 +198,6 @@ fn tell_how_to_use(stage: &Stage) {
     story.line(format!("   curl {front}/users/{id}"));
     let order = serde_json::to_string(&stage.sample_request()).unwrap_or_default();
     story.line(format!("   curl {front}/orders -d '{order}'"));
-    let coordinator = url(world.coordinator.address);
-    story.line(format!("   amends tx list --server {coordinator}"));
 }
 
 fn show_logs(stage: &Stage) {

@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 
 use amends::proto::{Step, StepState, Transaction};
 
-const LABEL_WIDTH: usize = 9;
+const LABEL_WIDTH: usize = 11;
 const STEP_WIDTH: usize = 16;
 /// Of the summary's first column.
 const TITLE_WIDTH: usize = 58;

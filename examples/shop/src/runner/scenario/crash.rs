@@ -1,12 +1,19 @@
 //! Processes that are killed, as `kill -9` does, at an exactly known point.
 
-use crate::domain::Cents;
+use std::time::Duration;
+
+use crate::domain::{Cents, PlaceOrder};
 use crate::holds;
 use crate::role::Role;
 use crate::runner::RunnerError;
 use crate::runner::stage::{Stage, expect, expect_answer, joined};
 use crate::runner::story::Tone;
 use crate::samples::{COUPON_PRICE, USER};
+use crate::services::user::table::{self, MoneyLogType};
+
+/// A step that nobody holds is done by then.
+const MAX_STEP: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// The step has written, but not committed: its work dies with it, and is
 /// done again by the process that comes after it.
@@ -50,6 +57,11 @@ pub(super) async fn coordinator_dies(stage: &mut Stage) -> Result<(), RunnerErro
     let text = format!("coordinator (process {id}): the balance is being charged");
     stage.story.tell_as(Tone::Bad, "kill -9", text);
     hold.lift();
+    charged(stage, &order).await?;
+    stage.story.tell(
+        "meanwhile",
+        "the user service commits; its answer reaches nobody",
+    );
     stage.world.coordinator.restart().await?;
     let text = format!(
         "coordinator is back as process {}",
@@ -59,4 +71,21 @@ pub(super) async fn coordinator_dies(stage: &mut Stage) -> Result<(), RunnerErro
     let answer = joined(placing).await?;
     stage.tell_end(&order, &answer).await?;
     expect_answer(&answer, 201, "")
+}
+
+/// Waits until the user service has committed the payment of the order.
+async fn charged(stage: &Stage, order: &PlaceOrder) -> Result<(), RunnerError> {
+    let database = &stage.world.databases.user;
+    let (user, id) = (order.user_id, &order.order_id);
+    let committed = async {
+        let look = async |conn: &mut amends::Conn| {
+            table::is_logged(conn, user, id, MoneyLogType::Payment).await
+        };
+        while !database.transaction(look).await? {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok::<(), RunnerError>(())
+    };
+    let in_time = tokio::time::timeout(MAX_STEP, committed).await;
+    in_time.unwrap_or_else(|_| Err(RunnerError::Expected("the payment to be committed".into())))
 }
