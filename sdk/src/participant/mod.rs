@@ -27,6 +27,7 @@
 //! finished within a bound. It does not watch the database: a step whose
 //! database is away is unknown, and called again.
 
+mod cleaner;
 mod registration;
 mod server;
 
@@ -42,6 +43,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+use crate::consumer_log::DEFAULT_RETENTION;
 use crate::{BoxError, Database, DatabaseError, Service, ServiceDef};
 use registration::Registration;
 
@@ -104,6 +106,7 @@ impl Participant {
             advertise: None,
             coordinator: None,
             concurrency: MAX_CONCURRENCY,
+            retention: DEFAULT_RETENTION,
         }
     }
 }
@@ -118,6 +121,7 @@ pub struct ParticipantBuilder {
     advertise: Option<String>,
     coordinator: Option<String>,
     concurrency: usize,
+    retention: Duration,
 }
 
 impl ParticipantBuilder {
@@ -149,6 +153,13 @@ impl ParticipantBuilder {
     /// How many calls are executed at a time. Default [`MAX_CONCURRENCY`].
     pub fn concurrency(mut self, calls: usize) -> Self {
         self.concurrency = calls;
+        self
+    }
+
+    /// How long rows of the consumer log are kept. It must exceed the longest
+    /// time after which a call can be repeated. Default [`DEFAULT_RETENTION`].
+    pub fn retention(mut self, age: Duration) -> Self {
+        self.retention = age;
         self
     }
 
@@ -190,6 +201,11 @@ impl ParticipantBuilder {
         };
 
         let stop = CancellationToken::new();
+        tokio::spawn(cleaner::run(
+            self.database.clone(),
+            self.retention,
+            stop.clone(),
+        ));
         let executor = server::Executor::new(self.database, services, self.concurrency);
         let tracker = executor.tracker();
         let service = ParticipantServiceServer::new(executor)

@@ -7,17 +7,17 @@
     unreachable_pub
 )]
 
+#[cfg(feature = "macros")]
+mod client;
 mod conn;
 mod consumer_log;
 mod databases;
 mod external;
+#[cfg(feature = "macros")]
+mod fake;
 mod fence;
 mod participant;
 mod registry;
-#[cfg(feature = "macros")]
-mod client;
-#[cfg(feature = "macros")]
-mod fake;
 #[cfg(feature = "macros")]
 mod saga_definition;
 #[cfg(feature = "macros")]

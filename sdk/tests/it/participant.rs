@@ -13,7 +13,7 @@ use tonic::{Code, Request, Status};
 
 use crate::databases::{on_every_database, on_sqlite};
 use crate::registry::{Registry, serve};
-use crate::shelf::{STOCK, Shelf, Then, stock, take};
+use crate::shelf::{STOCK, Shelf, Then, log_rows, stock, take};
 
 on_every_database!(a_coordinator_calls_steps_and_their_undo);
 
@@ -155,7 +155,18 @@ async fn answers_and_statuses_are_those_of_the_api() {
             },
         )
         .await;
+    })
+    .await;
+}
 
+#[tokio::test]
+async fn inputs_that_cannot_be_used_are_refused() {
+    on_sqlite(async |database| {
+        let (_, _participant, client) = started(&database).await;
+        let base = call(proto::Phase::Do, "g", Then::Succeed);
+        let check = async |expected: &str, request: proto::ExecuteRequest| {
+            assert_eq!(client.short(request).await, expected);
+        };
         let with_input = |gid: &str, content_type: &str, data: Vec<u8>| proto::ExecuteRequest {
             gid: gid.into(),
             input: Some(proto::Payload {
@@ -248,6 +259,29 @@ async fn a_shutdown_lets_calls_finish() {
         tokio::join!(participant.shutdown(), open);
         assert!(waiting.await.unwrap().starts_with("{\"left\":"));
         assert_eq!(stock(&database, 1).await, STOCK - 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_participant_cleans_its_log() {
+    on_sqlite(async |database| {
+        let (shelf, calls) = Shelf::stocked(&database).await;
+        let req = take(1, Then::Succeed);
+        for gid in ["old", "young"] {
+            calls.run(Shelf::TAKE, gid, &req).await.unwrap();
+        }
+        let mut conn = database.begin().await.unwrap();
+        conn.execute_text("update consumer_log set updated_at = '2001' where msg_key like 'old/%'")
+            .await
+            .unwrap();
+        conn.commit().await.unwrap();
+        let builder = Participant::builder(database.clone()).service(shelf);
+        let _participant = builder.start().await.unwrap();
+        while !log_rows(&database, "old").await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(log_rows(&database, "young").await, ["do do succeeded"]);
     })
     .await;
 }
