@@ -18,6 +18,7 @@ mod failure;
 pub mod memory;
 pub mod migrate;
 pub mod open;
+mod postgres;
 mod rows;
 mod shared;
 mod sqlite;
@@ -249,7 +250,9 @@ pub trait Store: Send + Sync + 'static {
     fn due(&self, until: Timestamp, limit: u32) -> StoreResult<'_, Vec<Gid>>;
 
     /// Marks a transaction whose log cannot be replayed: state STUCK, with the
-    /// reason, no `wake_at`. Compares the generation; false when it differs.
+    /// reason, no `wake_at`. Compares the generation; false when it differs or
+    /// the transaction has ended. The next append, by whoever could replay the
+    /// log after all, takes the mark away.
     fn park<'a>(
         &'a self,
         gid: &'a Gid,

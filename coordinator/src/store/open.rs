@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::memory::MemoryStore;
 pub use super::migrate::{DryRun, Migration, MigrationReport};
-use super::{Incarnation, Store, StoreError, sqlite};
+use super::{Incarnation, Store, StoreError, postgres, sqlite};
 use crate::config::{Migrate, StoreUrl};
 
 /// Where a store is and how much of it to use.
@@ -33,8 +33,8 @@ pub async fn open(
         StoreUrl::Sqlite { path } => {
             Arc::new(sqlite::open(path, connections, incarnation, mode).await?)
         }
-        StoreUrl::Postgres { .. } => {
-            return Err(super::failure::unusable("URL_INVALID", "not yet"));
+        StoreUrl::Postgres { url } => {
+            Arc::new(postgres::open(url.expose(), connections, incarnation, mode).await?)
         }
     })
 }
@@ -50,6 +50,6 @@ pub async fn migrate(
     match &options.url {
         StoreUrl::Memory => Ok(MigrationReport::default()),
         StoreUrl::Sqlite { path } => sqlite::migrate(path, dry_run).await,
-        StoreUrl::Postgres { .. } => Err(super::failure::unusable("URL_INVALID", "not yet")),
+        StoreUrl::Postgres { url } => postgres::migrate(url.expose(), dry_run).await,
     }
 }

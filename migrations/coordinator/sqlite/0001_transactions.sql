@@ -30,7 +30,7 @@ CREATE TABLE transactions (
     CONSTRAINT ended_has_time CHECK
         ((finished_at IS NOT NULL) = (state IN ('SUCCEEDED', 'COMPENSATED', 'FORCED'))),
     CONSTRAINT ended_never_wakes CHECK (finished_at IS NULL OR wake_at IS NULL),
-    CONSTRAINT parked_is_stuck CHECK (parked IS NULL OR state IN ('STUCK', 'FORCED')),
+    CONSTRAINT parked_is_stuck CHECK (parked IS NULL OR state = 'STUCK'),
     CONSTRAINT cause_is_whole CHECK
         ((cause_code IS NULL) = (cause_message IS NULL)
          AND (cause_step IS NULL OR cause_code IS NOT NULL))

@@ -66,6 +66,7 @@ impl Data {
         };
         let mut row = row;
         row.last = item.last;
+        row.parked = None;
         row.summary = readable(&item.summary);
         if !item.records.is_empty() {
             row.log.push((first, item.records.clone()));

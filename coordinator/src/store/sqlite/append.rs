@@ -27,7 +27,7 @@ const ADVANCE: &str = "UPDATE transactions SET state = value ->> 'state', \
         cause_step = value ->> 'cause_step', cause_code = value ->> 'cause_code', \
         cause_message = value ->> 'cause_message', last_record = value ->> 'last', \
         updated_at = value ->> 'updated_at', finished_at = value ->> 'finished_at', \
-        wake_at = value ->> 'wake_at' \
+        wake_at = value ->> 'wake_at', parked = NULL \
     FROM json_each($1) \
     WHERE value ->> 'previous' > 0 AND gid = value ->> 'gid' AND owner = $2 \
         AND generation = value ->> 'generation' AND last_record = value ->> 'previous' \

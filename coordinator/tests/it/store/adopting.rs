@@ -136,7 +136,8 @@ pub(super) async fn due_ones_are_found_in_their_order(place: &Place) {
 
 pub(super) async fn parking_marks_and_fences(place: &Place) {
     let store = place.open("a").await;
-    write(store.as_ref(), &[asleep(begin("t"), 10)]).await;
+    let first = asleep(begin("t"), 10);
+    write(store.as_ref(), std::slice::from_ref(&first)).await;
     write_ended(store.as_ref(), "ended", PublicState::Succeeded, 2000).await;
     let now = Timestamp(7000);
     let park = async |id, generation, reason: &str| {
@@ -154,4 +155,7 @@ pub(super) async fn parking_marks_and_fences(place: &Place) {
     assert_eq!(found.summary.wake_at, None);
     assert_eq!(found.summary.updated_at, now);
     assert_eq!(store.due(Timestamp(99), 10).await.unwrap(), []);
+    // A program that can read it goes on with it.
+    write(store.as_ref(), &[next(&first)]).await;
+    assert_eq!(load(store.as_ref(), "t").await.unwrap().parked, None);
 }

@@ -1,11 +1,14 @@
-//! One conformance suite for every store: each case runs against memory and
-//! a SQLite file.
+//! One conformance suite for every store: each case runs against memory, a
+//! SQLite file and a PostgreSQL database of its own.
 
 mod adopting;
 mod appending;
 mod definitions;
+mod errors;
+mod faults;
 mod listing;
 mod place;
+mod postgres;
 mod removing;
 mod samples;
 
@@ -20,6 +23,11 @@ macro_rules! conformance {
         mod sqlite {
             $($(#[tokio::test] async fn $case() {
                 super::place::sqlite(async |place| super::$subject::$case(place).await).await;
+            })*)*
+        }
+        mod postgresql {
+            $($(#[tokio::test] async fn $case() {
+                super::place::postgres(async |place| super::$subject::$case(place).await).await;
             })*)*
         }
     };

@@ -1,17 +1,21 @@
 //! Where a store is for the time of one test.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 
-use amends_coordinator::config::Migrate;
+use amends_coordinator::config::{Migrate, StoreUrl};
 use amends_coordinator::store::memory::MemoryStore;
 use amends_coordinator::store::open::{StoreOptions, open};
 use amends_coordinator::store::{Incarnation, Store, StoreError};
+use futures_util::FutureExt;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
 /// Data that stores can be opened over, one after the other.
 pub(super) enum Place {
     Memory(MemoryStore),
     Sqlite(TempDir),
+    Postgres(StoreUrl),
 }
 
 impl Place {
@@ -28,7 +32,9 @@ impl Place {
         let incarnation = Incarnation(incarnation.to_owned());
         match self {
             Self::Memory(first) => Ok(Arc::new(first.reopen(incarnation))),
-            Self::Sqlite(_) => open(&self.options(), incarnation, migrate).await,
+            Self::Sqlite(_) | Self::Postgres(_) => {
+                open(&self.options(), incarnation, migrate).await
+            }
         }
     }
 
@@ -40,6 +46,7 @@ impl Place {
                 let path = folder.path().join("amends.db");
                 format!("sqlite:{}", path.display()).parse().unwrap()
             }
+            Self::Postgres(url) => url.clone(),
         };
         StoreOptions {
             url,
@@ -55,4 +62,39 @@ pub(super) async fn memory(case: impl AsyncFnOnce(&Place)) {
 
 pub(super) async fn sqlite(case: impl AsyncFnOnce(&Place)) {
     case(&Place::Sqlite(TempDir::new().unwrap())).await;
+}
+
+/// Runs a case on a database of its own, which is dropped however the case ends.
+pub(super) async fn postgres(case: impl AsyncFnOnce(&Place)) {
+    let name = format!("amends_test_{}", uuid::Uuid::new_v4().simple());
+    administer(format!("CREATE DATABASE {name}")).await;
+    let place = Place::Postgres(server_url(&name).parse().unwrap());
+    let result = AssertUnwindSafe(case(&place)).catch_unwind().await;
+    administer(format!("DROP DATABASE {name} WITH (FORCE)")).await;
+    result.unwrap_or_else(|panic| resume_unwind(panic));
+}
+
+/// The URL of a database on the server for tests.
+pub(super) fn server_url(database: &str) -> String {
+    let url = server();
+    let (start, query) = url.split_once('?').unwrap_or((&url, ""));
+    let after_scheme = start.find("://").unwrap() + 3;
+    let slash = start[after_scheme..].find('/');
+    let host = slash.map_or(start, |at| &start[..after_scheme + at]);
+    match query {
+        "" => format!("{host}/{database}"),
+        query => format!("{host}/{database}?{query}"),
+    }
+}
+
+/// One statement outside of the store.
+pub(super) async fn administer(statement: String) {
+    let mut connection = PgConnection::connect(&server()).await.unwrap();
+    connection.execute(AssertSqlSafe(statement)).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+fn server() -> String {
+    std::env::var("AMENDS_TEST_POSTGRES_URL")
+        .expect("AMENDS_TEST_POSTGRES_URL is not set: run the tests with ./test")
 }

@@ -1,0 +1,88 @@
+-- Transactions, their logs, definitions and participants.
+-- Times are milliseconds since the Unix epoch. Texts compare by their bytes.
+
+-- One row for each transaction: its summary, and what fences its writers.
+CREATE TABLE transactions (
+    gid                TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    kind               TEXT    NOT NULL CHECK (kind IN ('SAGA')),
+    state              TEXT    NOT NULL CHECK (state IN
+        ('RUNNING', 'COMPENSATING', 'SUCCEEDED', 'COMPENSATED', 'STUCK', 'FORCED')),
+    definition_hash    TEXT COLLATE "C" NOT NULL,
+    definition_name    TEXT    NOT NULL,
+    definition_version BIGINT  NOT NULL,
+    cause_step         TEXT,
+    cause_code         TEXT,
+    cause_message      TEXT,
+    -- The incarnation that has it; every write compares owner, generation and last record.
+    owner              TEXT COLLATE "C" NOT NULL,
+    generation         BIGINT  NOT NULL CHECK (generation >= 1),
+    last_record        BIGINT  NOT NULL CHECK (last_record >= 1),
+    -- Which adoption of its owner brought it; 0: born there.
+    adoption           BIGINT  NOT NULL DEFAULT 0,
+    created_at         BIGINT  NOT NULL,
+    updated_at         BIGINT  NOT NULL,
+    finished_at        BIGINT,
+    -- When it has to be loaded again, if it is not in memory.
+    wake_at            BIGINT,
+    -- Why its log cannot be replayed.
+    parked             TEXT,
+
+    CONSTRAINT ended_has_time CHECK
+        ((finished_at IS NOT NULL) = (state IN ('SUCCEEDED', 'COMPENSATED', 'FORCED'))),
+    CONSTRAINT ended_never_wakes CHECK (finished_at IS NULL OR wake_at IS NULL),
+    CONSTRAINT parked_is_stuck CHECK (parked IS NULL OR state = 'STUCK'),
+    CONSTRAINT cause_is_whole CHECK
+        ((cause_code IS NULL) = (cause_message IS NULL)
+         AND (cause_step IS NULL OR cause_code IS NOT NULL))
+);
+
+-- Lists, newest first; and those in a state that few are in for long.
+CREATE INDEX transactions_by_creation ON transactions (created_at, gid);
+CREATE INDEX transactions_by_rare_state ON transactions (state, created_at, gid)
+    WHERE state <> 'SUCCEEDED';
+CREATE INDEX transactions_to_adopt ON transactions (owner, adoption) WHERE finished_at IS NULL;
+CREATE INDEX transactions_to_wake ON transactions (wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX transactions_to_remove ON transactions (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX transactions_by_definition ON transactions (definition_hash);
+
+-- One row for each append: the number of its first record, and its records as JSON.
+CREATE TABLE transaction_log (
+    gid     TEXT COLLATE "C" NOT NULL,
+    seq     BIGINT  NOT NULL CHECK (seq >= 1),
+    records TEXT    NOT NULL,
+    PRIMARY KEY (gid, seq)
+);
+
+-- Definitions by the hash of their content.
+CREATE TABLE definitions (
+    hash          TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    name          TEXT COLLATE "C" NOT NULL,
+    version       BIGINT  NOT NULL CHECK (version >= 1),
+    body          TEXT    NOT NULL,
+    created_at    BIGINT  NOT NULL,
+    -- When a transaction last brought it along.
+    kept_at       BIGINT  NOT NULL,
+    registered_at BIGINT
+);
+
+CREATE UNIQUE INDEX definitions_registered ON definitions (name, version)
+    WHERE registered_at IS NOT NULL;
+CREATE INDEX definitions_to_remove ON definitions (kept_at) WHERE registered_at IS NULL;
+
+-- Instances of participants that have registered.
+CREATE TABLE participants (
+    service       TEXT COLLATE "C" NOT NULL,
+    instance_id   TEXT COLLATE "C" NOT NULL,
+    address       TEXT    NOT NULL,
+    offers        TEXT    NOT NULL,
+    registered_at BIGINT  NOT NULL,
+    PRIMARY KEY (service, instance_id)
+);
+
+-- Coordinators that run, and how long each is to be believed, by this database's time.
+CREATE TABLE coordinators (
+    incarnation TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    address     TEXT   NOT NULL,
+    started_at  BIGINT NOT NULL,
+    lease_until BIGINT NOT NULL
+);
