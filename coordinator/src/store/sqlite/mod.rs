@@ -79,9 +79,9 @@ impl SqliteStore {
         let gids = sqlx::types::Json(gids);
         let mut connection = self.read().await?;
         let mut snapshot = connection.begin().await?;
-        let found = sqlx::query_as(LOAD).bind(&gids);
+        let found = sqlx::query_as(LOAD).bind(gids);
         let found = found.fetch_all(&mut *snapshot).await?;
-        let log = sqlx::query_as(LOAD_LOG).bind(&gids);
+        let log = sqlx::query_as(LOAD_LOG).bind(gids);
         let log = log.fetch_all(&mut *snapshot).await?;
         snapshot.commit().await?;
         rows::with_logs(found, log)
