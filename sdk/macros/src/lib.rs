@@ -21,7 +21,7 @@ use proc_macro::TokenStream;
 /// Turns an inherent `impl` block into a service whose `#[step]` methods the
 /// coordinator can call.
 ///
-/// ```ignore
+/// ```text
 /// #[amends::service(name = "inventory")]
 /// impl Inventory {
 ///     /// Takes stock out of sale.

@@ -95,6 +95,18 @@ impl From<Uuid> for Gid {
     }
 }
 
+impl From<u64> for Gid {
+    fn from(id: u64) -> Self {
+        Self(id.to_string())
+    }
+}
+
+impl From<i64> for Gid {
+    fn from(id: i64) -> Self {
+        Self(id.to_string())
+    }
+}
+
 impl<I, O> Startable<I, O> for Saga<I, O> {
     fn source(&self) -> Result<Source, ClientError> {
         Ok(Source::Definition(self.definition()?.clone()))
