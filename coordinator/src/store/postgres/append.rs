@@ -8,7 +8,7 @@ use crate::store::rows::NewRow;
 use crate::store::{Append, Appended, Incarnation, StoreError};
 
 /// New transactions whose id is free, known ones that are still as the writer
-/// believes, and the log rows of both.
+/// believes, and the log rows of those that have new records.
 const APPEND: &str = "WITH batch AS ( \
         SELECT * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
             $7::bigint[], $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[], \
@@ -33,16 +33,19 @@ const APPEND: &str = "WITH batch AS ( \
         FROM batch b WHERE b.previous > 0 AND t.gid = b.gid AND t.owner = $1 \
             AND t.generation = b.generation AND t.last_record = b.previous \
         RETURNING t.gid \
-    ), written AS (SELECT gid FROM created UNION ALL SELECT gid FROM advanced) \
-    INSERT INTO transaction_log (gid, seq, records) \
-    SELECT b.gid, b.first, b.records FROM batch b JOIN written w ON w.gid = b.gid \
-    RETURNING gid";
+    ), written AS (SELECT gid FROM created UNION ALL SELECT gid FROM advanced), logged AS ( \
+        INSERT INTO transaction_log (gid, seq, records) \
+        SELECT b.gid, b.first, b.records FROM batch b JOIN written w ON w.gid = b.gid \
+        WHERE b.records <> '' \
+    ) SELECT gid FROM written";
 
-/// Those that an earlier try of the same write has written.
+/// Those that an earlier try of the same write has written, and nothing since.
+/// One without records needs no place here: it advances as often as it comes.
 const WRITTEN_BEFORE: &str = "SELECT t.gid \
-    FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[]) \
-        AS b (gid, generation, first, records) \
-    JOIN transactions t ON t.gid = b.gid AND t.owner = $1 AND t.generation = b.generation \
+    FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[]) \
+        AS b (gid, generation, first, last, records) \
+    JOIN transactions t ON t.gid = b.gid AND t.owner = $1 \
+        AND t.generation = b.generation AND t.last_record = b.last \
     JOIN transaction_log l ON l.gid = t.gid AND l.seq = b.first AND l.records = b.records";
 
 pub(super) async fn append(
@@ -110,6 +113,7 @@ async fn written_before(
         .bind(rows.iter().map(|row| row.gid).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.generation).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.first).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.last).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.records).collect::<Vec<_>>());
     Ok(statement.fetch_all(connection).await?)
 }
