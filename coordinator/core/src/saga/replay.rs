@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::apply::apply;
 use super::decide::blank;
 use super::definition::{CompiledSaga, DefinitionHash};
-use super::record::{Event, RECORD_VERSION, Record};
-use super::state::Saga;
+use super::record::{Event, Phase, RECORD_VERSION, Record};
+use super::state::{Direction, Forward, Saga, StepRun};
 
 /// Why a log cannot be replayed. The transaction is parked; the process goes on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +30,8 @@ pub enum CorruptLog {
         /// The version found.
         version: u32,
     },
-    /// The log does not begin at the beginning, or begins twice.
+    /// It does not fit what came before: a log that begins twice, goes on after
+    /// its end, or undoes before it turned back.
     #[error("record {number} is {kind:?}, which cannot stand there")]
     Misplaced {
         /// Its number.
@@ -156,12 +157,9 @@ pub fn replay(definition: &Arc<CompiledSaga>, records: &[Record]) -> Result<Saga
     saga.ok_or(CorruptLog::Empty)
 }
 
-/// Nothing happens after the end, and every step named must exist.
+/// Every step named must exist, and nothing happens after the end.
 fn check(saga: &Saga, number: usize, record: &Record) -> Result<(), CorruptLog> {
     let kind = record.event.kind();
-    if saga.is_ended() || !record.is_stored() {
-        return Err(CorruptLog::Misplaced { number, kind });
-    }
     let in_doubt = match &record.event {
         Event::TurnedBack { in_doubt, .. } => in_doubt.as_slice(),
         _ => &[],
@@ -175,8 +173,49 @@ fn check(saga: &Saga, number: usize, record: &Record) -> Result<(), CorruptLog> 
             number,
             step: step.to_string(),
         }),
+        None if saga.is_ended() || !record.is_stored() || !fits(saga, &record.event) => {
+            Err(CorruptLog::Misplaced { number, kind })
+        }
         None => Ok(()),
     }
+}
+
+/// Whether the machine could have recorded this here: a log that was written
+/// by it always passes, and what would leave the saga in a state that it
+/// cannot be in does not.
+fn fits(saga: &Saga, event: &Event) -> bool {
+    let forward = saga.direction == Direction::Forward;
+    let mut steps = saga.steps.iter();
+    let run = event.step().and_then(|name| {
+        let ix = saga.definition.position(name.as_str())?;
+        saga.steps.get(ix)
+    });
+    match event {
+        Event::Began { .. } | Event::Called { .. } => false,
+        Event::Resumed { generation } => *generation > saga.generation,
+        Event::RetryRequested | Event::Forced { .. } => true,
+        Event::TurnedBack { .. } => forward,
+        Event::Succeeded { .. } => {
+            forward && steps.all(|run| matches!(run.forward, Forward::Succeeded { .. }))
+        }
+        Event::Compensated => !forward && steps.all(StepRun::is_settled),
+        Event::StepSucceeded { .. } | Event::StepRefused { .. } => run.is_some_and(is_open),
+        Event::AttemptFailed { phase, .. }
+        | Event::Postponed { phase, .. }
+        | Event::BranchStuck { phase, .. } => match phase {
+            Phase::Do => run.is_some_and(is_open),
+            Phase::Undo => !forward && run.is_some_and(|run| !run.is_settled()),
+        },
+        Event::Undone { .. } => !forward && run.is_some_and(|run| !run.is_settled()),
+    }
+}
+
+/// The outcome of the step is not known yet.
+fn is_open(run: &StepRun) -> bool {
+    !matches!(
+        run.forward,
+        Forward::Succeeded { .. } | Forward::Refused | Forward::Skipped
+    )
 }
 
 #[derive(serde::Deserialize)]

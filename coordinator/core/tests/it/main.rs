@@ -1,10 +1,15 @@
 //! Tests of the core from outside.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod corruption;
 mod doubts;
+mod golden;
 mod planted_bugs;
 mod random_worlds;
+mod rules;
 mod sketch;
 mod small_worlds;
+mod stored;
 mod story;
+mod table;
 mod world;

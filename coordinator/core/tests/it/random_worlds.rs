@@ -76,6 +76,7 @@ fn walk(case: &Case, choices: &[u16]) -> Result<Rare, String> {
             world.left.commands -= 1;
         }
     }
+    world.judge_log()?;
     match world.end() {
         Some(_) => Ok(rare),
         None => Err(format!("it does not end: {:?}", world.saga)),

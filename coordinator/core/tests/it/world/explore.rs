@@ -79,6 +79,7 @@ impl Walk {
             if world.end().is_none() {
                 return Err("nothing can happen, but it has not ended".into());
             }
+            world.judge_log()?;
             histories = 1;
         }
         self.seen.insert(fingerprint, Some(histories));

@@ -432,6 +432,24 @@ impl World {
         hasher.finish()
     }
 
+    /// The log, read from the beginning, tells of the same saga.
+    pub(crate) fn judge_log(&self) -> Result<(), String> {
+        // A planted bug must be caught without the reader's help.
+        if self.case.bug.is_some() {
+            return Ok(());
+        }
+        let log: Vec<Record> = self
+            .log
+            .iter()
+            .map(|record| record.as_ref().clone())
+            .collect();
+        let told = amends_core::saga::replay(&self.case.compiled, &log);
+        let told = told.map_err(|corrupt| format!("its own log is refused: {corrupt}"))?;
+        let same = remembered(&told) == remembered(&self.saga);
+        same.then_some(())
+            .ok_or_else(|| format!("its log tells of {told:?}"))
+    }
+
     /// Whether the log says that it ended, and how.
     pub(crate) fn end(&self) -> Option<End> {
         self.audit.end()
