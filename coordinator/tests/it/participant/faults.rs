@@ -14,7 +14,7 @@ use tonic::{Request, Response};
 
 use amends_core::answer::Answer;
 
-use super::server::{Port, Reply, Server, execute_bytes, succeeded};
+use super::server::{Port, Reply, STALLS, Server, execute_bytes, succeeded};
 use super::world::{LONG, MAX_CALLS, SHORT, World, brief};
 
 async fn hanging() -> Server {
@@ -30,6 +30,20 @@ async fn one_that_hangs_is_a_timeout() {
     for target in ["stock/reserve", &plain] {
         assert_eq!(brief(&world.call(target, SHORT).await), "unknown TIMEOUT");
     }
+}
+
+#[tokio::test]
+async fn half_an_answer_is_none() {
+    let server = hanging().await;
+    let world = World::new(|_| ());
+    let target = format!("grpc://{}/test.v1.Plain{STALLS}", server.address);
+    for _ in 0..3 {
+        assert_eq!(brief(&world.call(&target, SHORT).await), "unknown TIMEOUT");
+    }
+    assert_eq!(
+        brief(&world.call(&target, SHORT).await),
+        "unknown CIRCUIT_OPEN"
+    );
 }
 
 #[tokio::test]

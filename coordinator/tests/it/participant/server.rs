@@ -1,6 +1,7 @@
 //! A participant whose every answer the test decides, as bytes.
 
 use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,12 +10,13 @@ use amends_proto::v1;
 use amends_proto::v1::execute_response::Answer as Wired;
 use bytes::{Buf, BufMut, Bytes};
 use futures_util::future::BoxFuture;
+use futures_util::stream::{Pending, pending};
 use prost::Message as _;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::server::{NamedService, UnaryService};
+use tonic::server::{NamedService, ServerStreamingService, UnaryService};
 use tonic::{Request, Response, Status};
 
 /// What a unary method brings.
@@ -159,6 +161,10 @@ impl<const NAME: u8> tower::Service<http::Request<Body>> for Raw<NAME> {
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let method = Method(Arc::clone(&self.0));
         let path = request.uri().path().to_owned();
+        if path.ends_with(STALLS) {
+            let mut grpc = tonic::server::Grpc::new(RawCodec);
+            return Box::pin(async move { Ok(grpc.server_streaming(Stalls, request).await) });
+        }
         request.extensions_mut().insert(Path(path));
         Box::pin(async move {
             Ok(tonic::server::Grpc::new(RawCodec)
@@ -180,6 +186,21 @@ impl UnaryService<Bytes> for Method {
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         (self.0)(request)
+    }
+}
+
+/// A method that begins to answer and never goes on.
+pub(super) const STALLS: &str = "/Stalls";
+
+struct Stalls;
+
+impl ServerStreamingService<Bytes> for Stalls {
+    type Response = Bytes;
+    type ResponseStream = Pending<Result<Bytes, Status>>;
+    type Future = Ready<Result<Response<Self::ResponseStream>, Status>>;
+
+    fn call(&mut self, _: Request<Bytes>) -> Self::Future {
+        ready(Ok(Response::new(pending())))
     }
 }
 
