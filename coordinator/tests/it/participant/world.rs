@@ -15,8 +15,8 @@ use amends_core::saga::{Call, Phase};
 use amends_core::target::Target;
 use amends_core::time::{Millis, Timestamp};
 
-/// Longer than any test: what ends before it did not wait for it.
-pub(super) const LONG: Duration = Duration::from_secs(3600);
+/// Much longer than any test: whatever waits for it has failed, and says so.
+pub(super) const LONG: Duration = Duration::from_secs(60);
 /// Most calls that a server of a test reports.
 pub(super) const MAX_CALLS: usize = 64;
 /// For calls that must time out.
