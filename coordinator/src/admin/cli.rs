@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use super::bench::BenchArgs;
 use super::completion::CompletionArgs;
 use super::config::ConfigCommandArgs;
 use super::definition::DefinitionArgs;
@@ -41,6 +42,8 @@ pub(super) enum Command {
     Status(StatusArgs),
     /// Bring the schema of the store up to date
     Migrate(MigrateArgs),
+    /// Measure a coordinator against the same calls made without one
+    Bench(BenchArgs),
     /// Show and check the configuration
     Config(ConfigCommandArgs),
     /// Print a completion script for a shell

@@ -125,7 +125,7 @@ fn print_rows(loaded: &Loaded, format: Format) -> Result<(), CommandError> {
     listing.finish()
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => {
             Ok((key.trim().to_owned(), value.to_owned()))

@@ -6,6 +6,7 @@
 //! went (see [`Exit`]). A reader that closes the pipe early is no error.
 //! It does not: prompt. What could hit many transactions asks for `--yes`.
 
+mod bench;
 mod cli;
 mod completion;
 mod config;
@@ -66,6 +67,7 @@ fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::Participant(args) => participant::run(args),
         Command::Status(args) => status::run(&args),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),
     }

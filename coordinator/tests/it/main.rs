@@ -1,6 +1,7 @@
 //! The coordinator's integration tests: one binary, one module a subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bench;
 mod cli;
 mod config;
 mod participant;

@@ -1,0 +1,91 @@
+//! `amends bench`: measures a coordinator, and beside it the same calls made
+//! without one.
+//!
+//! What is measured runs in processes of their own on the loopback interface:
+//! the coordinator, the participants it calls, and this process, which makes
+//! the load. All of them end with this one, however it ends.
+//! It does not: use a coordinator that runs already, or its store.
+
+mod connections;
+mod direct;
+mod driver;
+mod hanging;
+mod latency;
+mod participant;
+mod process;
+mod registration;
+mod report;
+mod run;
+mod saga;
+mod setup;
+mod store;
+mod usage;
+mod workload;
+
+use clap::{Args, Subcommand};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::error::CommandError;
+use super::exit::Exit;
+use participant::ParticipantArgs;
+use run::SagaArgs;
+
+/// Arguments of `amends bench`.
+#[derive(Debug, Args)]
+pub(super) struct BenchArgs {
+    #[command(subcommand)]
+    command: BenchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum BenchCommand {
+    /// Run sagas, and the same calls without a coordinator; print both and their ratio
+    Saga(SagaArgs),
+    /// The participant that a bench calls; ends when its standard input does
+    #[command(hide = true)]
+    Participant(ParticipantArgs),
+}
+
+pub(super) fn run(args: &BenchArgs) -> Result<Exit, CommandError> {
+    let runtime = runtime()?;
+    let exit = runtime.block_on(async {
+        let stop = stop_signal()?;
+        // Whichever ends first: dropping the other ends its processes.
+        tokio::select! {
+            exit = dispatch(&args.command) => exit,
+            () = stop => Err(CommandError::Failed("interrupted".to_owned())),
+        }
+    });
+    // Reading standard input cannot be interrupted; do not wait for it.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn dispatch(command: &BenchCommand) -> Result<Exit, CommandError> {
+    match command {
+        BenchCommand::Saga(args) => run::run(args).await,
+        BenchCommand::Participant(args) => participant::run(args).await,
+    }
+}
+
+/// The coordinator's layout, so that direct calls have what its calls have.
+fn runtime() -> Result<Runtime, CommandError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::Failed(format!("cannot start the runtime: {error}")))
+}
+
+/// Done at SIGINT or SIGTERM.
+fn stop_signal() -> Result<impl Future<Output = ()>, CommandError> {
+    let failed = |error| CommandError::Failed(format!("cannot wait for signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
