@@ -86,9 +86,11 @@ fn apply_to_step(saga: &mut Saga, event: &Event, at: Timestamp) {
         Event::Postponed {
             phase,
             attempt,
+            times,
             until,
             ..
         } => {
+            step.postponed = *times;
             // The call did take place, but it does not count as an attempt.
             match phase {
                 Phase::Do => {

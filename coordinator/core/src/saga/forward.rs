@@ -94,10 +94,12 @@ pub(super) fn answered(
         Answer::Unknown(failure) => failed(draft, ix, attempt, failure, Patience::Budget),
         Answer::InProgress { retry_after } => {
             let until = draft.now + postponement(retry_after);
+            let times = draft.saga.steps[ix].postponed.saturating_add(1);
             draft.record(Event::Postponed {
                 step: name,
                 phase: Phase::Do,
                 attempt,
+                times,
                 until,
             });
         }

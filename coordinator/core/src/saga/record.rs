@@ -12,8 +12,8 @@ use super::definition::DefinitionHash;
 /// Version of the stored form. A reader refuses what it does not know.
 pub const RECORD_VERSION: u32 = 1;
 
-/// Failed attempts up to this number are all recorded, later ones only now and
-/// then, so that a branch that is retried for weeks keeps a bounded log.
+/// Failed attempts and postponements up to this number are all recorded, later
+/// ones only now and then, so that a branch that is retried for weeks keeps a bounded log.
 const ALWAYS_RECORDED_ATTEMPTS: u32 = 32;
 /// Of the later ones, one in so many is recorded.
 const RECORDED_ATTEMPT_STRIDE: u32 = 64;
@@ -134,6 +134,8 @@ pub enum Event {
         phase: Phase,
         /// Which attempt.
         attempt: u32,
+        /// How often it has asked so far.
+        times: u32,
         /// Until when.
         until: Timestamp,
     },
@@ -201,7 +203,7 @@ impl Record {
             Event::AttemptFailed {
                 attempt, retry_at, ..
             } => retry_at.is_none() || is_recorded_attempt(*attempt),
-            Event::Postponed { attempt, .. } => is_recorded_attempt(*attempt),
+            Event::Postponed { times, .. } => is_recorded_attempt(*times),
             _ => true,
         }
     }

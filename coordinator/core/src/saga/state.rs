@@ -78,6 +78,8 @@ pub struct StepRun {
     pub attempts: u32,
     /// Attempts of its compensation so far.
     pub undo_attempts: u32,
+    /// How often its participant has asked to be called again later.
+    pub postponed: u32,
     /// The last failure of any call.
     pub last_failure: Option<Failure>,
     /// Why the branch needs a person, while it does.
@@ -288,6 +290,7 @@ impl StepRun {
             undo: Undo::NotNeeded,
             attempts: 0,
             undo_attempts: 0,
+            postponed: 0,
             last_failure: None,
             stuck: None,
             may_have_run: false,

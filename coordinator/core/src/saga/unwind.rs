@@ -58,10 +58,12 @@ pub(super) fn answered(
         }
         Answer::InProgress { retry_after } => {
             let until = draft.now + postponement(retry_after);
+            let times = draft.saga.steps[ix].postponed.saturating_add(1);
             draft.record(Event::Postponed {
                 step,
                 phase: Phase::Undo,
                 attempt,
+                times,
                 until,
             });
         }

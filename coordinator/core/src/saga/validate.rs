@@ -150,12 +150,13 @@ fn check_names<'d>(
         let field = format!("steps[{ix}].name");
         if let Err(bad) = StepName::new(&step.name) {
             wrong.add(field, "NAME_INVALID", bad.to_string());
-        } else if let Some(first) = names.insert(step.name.as_str(), ix) {
-            wrong.add(
-                field,
-                "NAME_DUPLICATE",
-                format!("{:?} is the name of steps[{first}] too", step.name),
-            );
+            continue;
+        }
+        // The first keeps the name, so that nothing else looks wrong for this reason.
+        let first = *names.entry(step.name.as_str()).or_insert(ix);
+        if first != ix {
+            let message = format!("{:?} is the name of steps[{first}] too", step.name);
+            wrong.add(field, "NAME_DUPLICATE", message);
         }
     }
     names

@@ -68,6 +68,7 @@ fn every_event() -> Vec<Event> {
             step: step.clone(),
             phase: Phase::Do,
             attempt: 1,
+            times: 2,
             until: at,
         },
         Event::BranchStuck {

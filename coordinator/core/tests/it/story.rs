@@ -304,3 +304,13 @@ fn failures_keep_their_code() {
         "nothing was done, nothing is undone"
     );
 }
+
+#[test]
+fn a_step_that_is_in_progress_for_weeks_keeps_a_bounded_log() {
+    let mut run = Run::begin(&compile(vec![step("a", &[])]), Payload::null());
+    for _ in 0..1_000 {
+        run.answer("a", Answer::InProgress { retry_after: None });
+        run.sleep();
+    }
+    assert!(run.log.len() < 60, "{} records", run.log.len());
+}
