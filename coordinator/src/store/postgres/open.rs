@@ -19,12 +19,17 @@ static MIGRATOR: Migrator = sqlx::migrate!("../migrations/coordinator/postgres")
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What holds for every connection of the pool. Times in milliseconds: no
-/// statement of a store is a long one, and none waits long for another.
-const SESSION: [(&str, &str); 4] = [
+/// statement of a store is a long one, and none waits long for another. Each
+/// looks up a few rows by an index; a plan made while the tables were empty
+/// would scan them, and stay in use while they grow.
+const SESSION: [(&str, &str); 7] = [
     ("default_transaction_isolation", "read committed"),
     ("statement_timeout", "30000"),
     ("lock_timeout", "10000"),
     ("idle_in_transaction_session_timeout", "30000"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
 ];
 
 /// Forgets coordinators whose lease ended a day ago: nothing of theirs is left.

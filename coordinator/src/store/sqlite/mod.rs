@@ -52,8 +52,10 @@ const LOAD_LOG: &str = "SELECT gid, seq, records FROM transaction_log \
 /// Any other owner is gone. Two ranges, because "differs" uses no index.
 const ADOPT: &str = "UPDATE transactions \
     SET owner = $1, generation = generation + 1, adoption = $2 \
-    WHERE gid IN (SELECT gid FROM transactions \
-        WHERE finished_at IS NULL AND (owner < $1 OR owner > $1) LIMIT $3)";
+    WHERE gid IN ( \
+        SELECT gid FROM transactions WHERE finished_at IS NULL AND owner < $1 \
+        UNION ALL \
+        SELECT gid FROM transactions WHERE finished_at IS NULL AND owner > $1 LIMIT $3)";
 
 const ADOPTED: &str = "SELECT gid, wake_at FROM transactions \
     WHERE finished_at IS NULL AND owner = $1 AND adoption = $2";
