@@ -10,12 +10,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::crash;
-use crate::store::{Append, MAX_APPEND_BATCH, Store, StoreError};
+use crate::store::{Append, Appended, MAX_APPEND_BATCH, Store, StoreError};
 
 use super::message::CommitDone;
 
 /// Waits between tries while the store is not available.
 const RETRY_WAITS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
+
+/// Most ids named in one line of the log.
+const LOGGED_GIDS: usize = 4;
 
 /// An append with the way back to its shard.
 pub(super) struct Commit {
@@ -52,17 +55,49 @@ pub(super) async fn run(
     }
 }
 
+/// Repeats until the outcome is known. What the store can never take does not
+/// hold up the others: a batch with such an item is written one by one, and
+/// the item alone is given back as a conflict.
 async fn write(
     store: &dyn Store,
     batch: &[Append],
     healthy: &watch::Sender<bool>,
-) -> Vec<crate::store::Appended> {
+) -> Vec<Appended> {
+    match write_whole(store, batch, healthy).await {
+        Some(outcomes) => outcomes,
+        None if batch.len() == 1 => vec![Appended::Conflict],
+        None => {
+            let mut outcomes = Vec::with_capacity(batch.len());
+            for item in batch.chunks(1) {
+                let alone = write_whole(store, item, healthy).await;
+                outcomes.push(alone.map_or(Appended::Conflict, |outcomes| outcomes[0]));
+            }
+            outcomes
+        }
+    }
+}
+
+/// `None` when the store can never take this batch.
+async fn write_whole(
+    store: &dyn Store,
+    batch: &[Append],
+    healthy: &watch::Sender<bool>,
+) -> Option<Vec<Appended>> {
     let mut wait = RETRY_WAITS.0;
     loop {
         match store.append(batch).await {
             Ok(outcomes) => {
                 healthy.send_if_modified(|was| !std::mem::replace(was, true));
-                return outcomes;
+                return Some(outcomes);
+            }
+            Err(error @ StoreError::Corrupt(_)) => {
+                let gids: Vec<&str> = batch
+                    .iter()
+                    .map(|append| append.gid.as_str())
+                    .take(LOGGED_GIDS)
+                    .collect();
+                tracing::error!(%error, ?gids, "the store cannot take what was written; this is a bug");
+                return None;
             }
             Err(error) => {
                 healthy.send_if_modified(|was| std::mem::replace(was, false));
