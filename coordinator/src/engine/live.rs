@@ -12,7 +12,7 @@ use crate::store::{Append, Incarnation, Summary, SummaryCause};
 
 use super::error::EngineError;
 use super::handle::Started;
-use super::message::{CommandFailed, Reply, StartFailed, Until};
+use super::message::{CommandFailed, Loaded, Reply, StartFailed, Until};
 
 /// A transaction as it stands, for readers.
 #[derive(Debug, Clone)]
@@ -62,6 +62,9 @@ pub(super) struct Live {
     pub(super) dirty: bool,
     /// The write under way is meant to be the last before it leaves memory.
     pub(super) leaving: bool,
+    /// The stored transaction of this id, where it was loaded while a start
+    /// of the same id did not know yet that the id is taken.
+    pub(super) stored: Option<Loaded>,
 }
 
 impl Live {
@@ -79,6 +82,7 @@ impl Live {
             wake: None,
             dirty: false,
             leaving: false,
+            stored: None,
         }
     }
 

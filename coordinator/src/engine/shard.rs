@@ -187,7 +187,11 @@ impl Shard {
 
     fn load(&mut self, loaded: Loaded) {
         let gid = loaded.saga.gid().clone();
-        if self.live.contains_key(&gid) {
+        if let Some(live) = self.live.get_mut(&gid) {
+            // A start that is about to find the id taken must not hide the one that took it.
+            if live.durable == RecordNo(0) {
+                live.stored = Some(loaded);
+            }
             return;
         }
         let durable = loaded.saga.last_record();
@@ -377,7 +381,10 @@ impl Shard {
 
     /// The id was taken before, or somebody else owns the transaction now.
     fn conflict(&mut self, gid: &Gid) {
-        let Some(live) = self.remove(gid) else { return };
+        let Some(mut live) = self.remove(gid) else {
+            return;
+        };
+        let stored = live.stored.take();
         if live.durable > RecordNo(0) {
             tracing::warn!(%gid, "another coordinator has taken this transaction over; dropping it here");
             live.lost();
@@ -398,6 +405,9 @@ impl Shard {
                 }
                 waiter @ Waiter::Command(_) => waiter.fail(EngineError::NotOwned(gid.to_string())),
             }
+        }
+        if let Some(stored) = stored {
+            self.load(stored);
         }
     }
 
