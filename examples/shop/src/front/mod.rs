@@ -2,7 +2,7 @@
 //!
 //! It has no data of its own: orders go to the coordinator as sagas,
 //! questions to the services over gRPC. An order that takes longer than
-//! [`PATIENCE`] is answered with its address; it goes on without the caller.
+//! the customer waits is answered with its address; it goes on without them.
 
 mod answer;
 mod orders;
@@ -45,6 +45,8 @@ pub struct Peers {
     pub coupon: String,
     /// The user service's queries.
     pub user: String,
+    /// How long customers wait for the end of an order; [`PATIENCE`] for people.
+    pub patience: Duration,
 }
 
 /// Why the front does not start.
@@ -67,6 +69,7 @@ pub struct Front {
 #[derive(Debug)]
 struct Inner {
     client: Client,
+    patience: Duration,
     order: Channel,
     goods: Channel,
     coupon: Channel,
@@ -81,7 +84,8 @@ impl Front {
     /// When an address is none.
     pub fn new(peers: &Peers) -> Result<Self, FrontError> {
         let inner = Inner {
-            client: Client::connect(&peers.coordinator)?.with_patience(PATIENCE),
+            client: Client::connect(&peers.coordinator)?.with_patience(peers.patience),
+            patience: peers.patience,
             order: channel(&peers.order)?,
             goods: channel(&peers.goods)?,
             coupon: channel(&peers.coupon)?,

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::answer::from_query;
-use super::{Front, OrderRequest, PATIENCE, Problem};
+use super::{Front, OrderRequest, Problem};
 use crate::domain::{Code, Receipt, check_order};
 use crate::proto::order_service_client::OrderServiceClient;
 use crate::proto::{CancelOrderRequest, GetOrderRequest, Order};
@@ -29,7 +29,7 @@ pub(super) async fn place(
     check_order(&order)?;
     let id = order.order_id.clone();
     let placing = front.inner.client.start(&place_order(), id.as_str(), order);
-    match placing.and_wait(PATIENCE).await? {
+    match placing.and_wait(front.inner.patience).await? {
         Outcome::Completed(receipt) => Ok(confirmed(&receipt)),
         Outcome::Compensated {
             code,

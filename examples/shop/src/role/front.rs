@@ -4,7 +4,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 
 use super::{RoleError, announce, the_end};
-use crate::front::{Front, Peers};
+use crate::front::{Front, PATIENCE, Peers};
 
 /// Arguments of `shop front`.
 #[derive(Clone, Debug, Args)]
@@ -43,6 +43,7 @@ pub async fn run_front(args: FrontArgs) -> Result<(), RoleError> {
         goods: args.goods,
         coupon: args.coupon,
         user: args.user,
+        patience: PATIENCE,
     })?;
     let listener = TcpListener::bind(&args.listen).await?;
     announce(&format!(

@@ -1,0 +1,68 @@
+//! The whole demonstration, with real processes that are really killed.
+
+use crate::databases::{with_mysql, with_postgres};
+use crate::processes::run_well;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_scenario_ends_as_it_should() {
+    let text = run_well(&[]).await;
+    for expected in [
+        "201 confirmed, 880.00 left to pay",
+        "409 ORDER_ID_TAKEN",
+        "✗ refused  GOODS_NUM_NOT_ENOUGH: 1000 wanted, 997 left",
+        "✗ refused  COUPON_INVALID",
+        "✗ refused  MONEY_PAID_INVALID: 900.01 to pay, 787.66 in the balance",
+        "✗ refused  ORDER_CANCELLED",
+        "goods is back as process",
+        "coordinator is back as process",
+        "100 x 201 confirmed",
+        "100 x 409 GOODS_NUM_NOT_ENOUGH",
+        "stock 1099 = 995 left + 104 sold; balances 4900.00 = 4187.66 + 712.34 paid",
+        "Every scenario ended as it should, and the books balance.",
+    ] {
+        assert!(
+            text.contains(expected),
+            "`{expected}` is missing in\n{text}"
+        );
+    }
+    assert_eq!(text.matches("as it should  ").count(), 9, "{text}");
+    assert!(!text.contains('\u{1b}'), "no colours where nobody looks");
+}
+
+const NAMES: [&str; 5] = ["coordinator", "order", "goods", "coupon", "user"];
+
+const CORE: [&str; 12] = [
+    "--scenario",
+    "order",
+    "--scenario",
+    "no-money",
+    "--scenario",
+    "cancelled",
+    "--scenario",
+    "service-dies",
+    "--scenario",
+    "coordinator-dies",
+    "--scenario",
+    "crowd",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_postgres_with_the_coordinator_too() {
+    with_postgres(&NAMES, async |template| {
+        let store = template.replace("{service}", "coordinator");
+        let databases = ["--shop-database", template, "--store", &store];
+        let text = run_well(&[&CORE[..], &databases[..]].concat()).await;
+        assert!(text.contains("its log in PostgreSQL"), "{text}");
+        assert!(text.contains("its tables in PostgreSQL"), "{text}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_mysql() {
+    with_mysql(&NAMES, async |template| {
+        let text = run_well(&[&CORE[..], &["--shop-database", template]].concat()).await;
+        assert!(text.contains("its tables in MySQL"), "{text}");
+    })
+    .await;
+}
