@@ -198,6 +198,8 @@ fn tell_how_to_use(stage: &Stage) {
     story.line(format!("   curl {front}/users/{id}"));
     let order = serde_json::to_string(&stage.sample_request()).unwrap_or_default();
     story.line(format!("   curl {front}/orders -d '{order}'"));
+    let coordinator = url(world.coordinator.address);
+    story.line(format!("   amends tx list --server {coordinator}"));
 }
 
 fn show_logs(stage: &Stage) {
