@@ -22,13 +22,15 @@ use super::definitions::Definitions;
 use super::error::EngineError;
 use super::live::View;
 use super::message::{CommandFailed, Loaded, Message, StartFailed, Until};
-use super::options::EngineOptions;
+use super::options::{EngineOptions, Ownership};
 use super::shard::{Shard, ShardParts};
 
 /// What callers are told to wait when there is too much at once.
 const OVERLOAD_RETRY: Duration = Duration::from_millis(500);
 /// How often a transaction that is not in memory is looked up while somebody waits for it.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How long a caller waits for a write while writes fail.
+const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a command follows a transaction that leaves memory at that moment.
 const MAX_LOAD_TRIES: usize = 8;
 
@@ -145,7 +147,8 @@ impl Engine {
     /// Begins a transaction; returns once that is durable.
     ///
     /// # Errors
-    /// [`EngineError::Overloaded`], [`EngineError::AlreadyExists`], the store's.
+    /// [`EngineError::Overloaded`], [`EngineError::AlreadyExists`], the store's;
+    /// at once, while writes fail.
     ///
     /// Dropped, it may have begun; asking again with the same id is safe.
     pub async fn start(&self, start: Start) -> Result<Started, EngineError> {
@@ -153,6 +156,11 @@ impl Engine {
             return Err(EngineError::Overloaded {
                 retry_after: OVERLOAD_RETRY,
             });
+        }
+        if !*self.inner.store_healthy.borrow() {
+            // It could only wait; the caller can better decide for how long.
+            let why = "the last write failed and is being tried again";
+            return Err(StoreError::Unavailable(why.into()).into());
         }
         self.inner
             .definitions
@@ -167,7 +175,7 @@ impl Engine {
             },
             mpsc::error::TrySendError::Closed(_) => EngineError::Stopping,
         })?;
-        match answer.await.map_err(|_| EngineError::Stopping)? {
+        match self.when_written(answer).await? {
             Ok(started) => Ok(started),
             Err(StartFailed::Error(error)) => Err(error),
             Err(StartFailed::Exists(start)) => self.compare_with_stored(&start).await,
@@ -190,7 +198,7 @@ impl Engine {
                 },
             )
             .await?;
-            command = match answer.await.map_err(|_| EngineError::Stopping)? {
+            command = match self.when_written(answer).await? {
                 Ok(view) => return Ok(view),
                 Err(CommandFailed::Error(error)) => return Err(error),
                 Err(CommandFailed::NotLive(command)) => command,
@@ -420,6 +428,29 @@ impl Engine {
         }
     }
 
+    /// Waits for a reply that comes once something is durable. While writes
+    /// fail nobody knows for how long, so the caller is told; what it asked
+    /// for is kept and written as soon as that is possible.
+    async fn when_written<T>(&self, mut answer: oneshot::Receiver<T>) -> Result<T, EngineError> {
+        let mut healthy = self.inner.store_healthy.clone();
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer.map_err(|_| EngineError::Stopping),
+                _ = healthy.wait_for(|healthy| !healthy) => {}
+            }
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer.map_err(|_| EngineError::Stopping),
+                () = tokio::time::sleep(WRITE_PATIENCE) => {}
+            }
+            if !*healthy.borrow() {
+                let why = "writes fail at the moment; repeat the call with the same id";
+                return Err(StoreError::Unavailable(why.into()).into());
+            }
+        }
+    }
+
     async fn observe(&self, gid: &Gid, until: Until) -> Result<Option<View>, EngineError> {
         let (reply, answer) = oneshot::channel();
         self.send(
@@ -448,15 +479,6 @@ impl Engine {
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash do")]
         &shards[hasher.finish() as usize % shards.len()]
     }
-}
-
-/// Whether this coordinator certainly owns what it believes to own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ownership {
-    /// Its lease is fresh.
-    Certain,
-    /// Its lease could not be renewed in time.
-    InDoubt,
 }
 
 /// What differs between a transaction and a start with the same id.

@@ -29,6 +29,6 @@ mod timers;
 
 pub use definitions::{Definitions, to_stored};
 pub use error::EngineError;
-pub use handle::{Engine, EngineParts, Ownership, Start, Started};
+pub use handle::{Engine, EngineParts, Start, Started};
 pub use live::View;
-pub use options::EngineOptions;
+pub use options::{EngineOptions, Ownership};

@@ -30,3 +30,12 @@ impl Default for EngineOptions {
         }
     }
 }
+
+/// Whether this coordinator certainly owns what it believes to own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ownership {
+    /// Its lease is fresh.
+    Certain,
+    /// Its lease could not be renewed in time.
+    InDoubt,
+}

@@ -4,5 +4,6 @@
 mod bench;
 mod cli;
 mod config;
+mod disk_full;
 mod participant;
 mod store;

@@ -12,7 +12,7 @@ use amends_core::id::{Generation, Gid};
 use amends_core::saga::{DefinitionHash, PublicState};
 use amends_core::time::{Millis, Timestamp};
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions as _, Connection, Sqlite, SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, MutexGuard};
 
 use self::lock::FileLock;
@@ -72,8 +72,15 @@ impl SqliteStore {
         Ok(self.readers.acquire().await?)
     }
 
+    /// The connection that writes. One on which a transaction was left open is
+    /// replaced: when the disk is full, SQLite itself rolls back, and the
+    /// driver's own rollback then fails without end.
     async fn write(&self) -> Result<MutexGuard<'_, SqliteConnection>, StoreError> {
-        Ok(self.writer.lock().await)
+        let mut writer = self.writer.lock().await;
+        if writer.is_in_transaction() {
+            *writer = self.readers.connect_options().connect().await?;
+        }
+        Ok(writer)
     }
 
     /// Rows and logs from one snapshot.
