@@ -30,7 +30,9 @@ fn text(record: &Record) -> String {
             format!("taken up after a restart (generation {})", generation.0)
         }
         Event::StepSucceeded { step, .. } => format!("{step} succeeded"),
-        Event::StepRefused { step, failure } => format!("{step} was refused: {}", because(failure)),
+        Event::StepRefused { step, failure, .. } => {
+            format!("{step} was refused: {}", because(failure))
+        }
         Event::TurnedBack { cause, in_doubt } => {
             let names: Vec<_> = in_doubt.iter().map(ToString::to_string).collect();
             let doubt = if names.is_empty() {
@@ -47,10 +49,12 @@ fn text(record: &Record) -> String {
         Event::Undone {
             step,
             settlement: Settlement::Called,
+            ..
         } => format!("{step} undone"),
         Event::Undone {
             step,
             settlement: Settlement::ByHand { operator, reason },
+            ..
         } => {
             format!("{step} declared undone by {operator}: {reason}")
         }

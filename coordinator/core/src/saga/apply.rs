@@ -52,14 +52,16 @@ fn apply_to_step(saga: &mut Saga, event: &Event, at: Timestamp) {
     };
     match event {
         Event::Called { phase, attempt, .. } => called(step, *phase, *attempt),
-        Event::StepSucceeded { output, .. } => {
+        Event::StepSucceeded { calls, output, .. } => {
+            step.attempts = *calls;
             step.forward = Forward::Succeeded {
                 output: output.clone(),
             };
             step.stuck = None;
             step.recorded = recorded;
         }
-        Event::StepRefused { failure, .. } => {
+        Event::StepRefused { calls, failure, .. } => {
+            step.attempts = *calls;
             step.forward = Forward::Refused;
             step.last_failure = Some(failure.clone());
             step.may_have_run = false;
@@ -105,7 +107,12 @@ fn apply_to_step(saga: &mut Saga, event: &Event, at: Timestamp) {
             }
         }
         Event::BranchStuck { failure, .. } => step.stuck = Some(failure.clone()),
-        Event::Undone { settlement, .. } => settle(step, settlement),
+        Event::Undone {
+            calls, settlement, ..
+        } => {
+            step.undo_attempts = *calls;
+            settle(step, settlement);
+        }
         _ => {}
     }
 }

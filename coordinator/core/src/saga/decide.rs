@@ -185,8 +185,11 @@ pub fn decide(saga: &Saga, command: Command, now: Timestamp) -> Result<Decision,
         } => {
             let step = actions::may_mark_undone(saga, &step)?;
             actions::needs_reason(&reason)?;
+            let calls = saga.definition.position(step.as_str());
+            let calls = calls.map_or(0, |ix| saga.steps[ix].undo_attempts);
             draft.record(Event::Undone {
                 step,
+                calls,
                 settlement: Settlement::ByHand { operator, reason },
             });
         }

@@ -61,12 +61,17 @@ pub(super) fn answered(
     let step = &compiled.steps()[ix];
     let name = step.name.clone();
     match answer {
-        Answer::Succeeded(output) => draft.record(Event::StepSucceeded { step: name, output }),
+        Answer::Succeeded(output) => draft.record(Event::StepSucceeded {
+            step: name,
+            calls: attempt,
+            output,
+        }),
         Answer::Refused(failure) if step.kind == StepKind::Retriable => {
             failed(draft, ix, attempt, failure, Patience::None);
         }
         Answer::Refused(failure) => draft.record(Event::StepRefused {
             step: name,
+            calls: attempt,
             failure,
         }),
         Answer::Unknown(failure) if back => {
@@ -173,6 +178,7 @@ fn call(draft: &mut Draft, ix: StepIx) {
         } else {
             draft.record(Event::StepRefused {
                 step: step.name.clone(),
+                calls: attempt - 1,
                 failure,
             });
         }

@@ -102,6 +102,8 @@ pub enum Event {
     StepSucceeded {
         /// The step.
         step: StepName,
+        /// Calls it took.
+        calls: u32,
         /// What it answered.
         output: Payload,
     },
@@ -109,6 +111,8 @@ pub enum Event {
     StepRefused {
         /// The step.
         step: StepName,
+        /// Calls it took; none when its input named nothing.
+        calls: u32,
         /// Why.
         failure: Failure,
     },
@@ -161,6 +165,8 @@ pub enum Event {
     Undone {
         /// The step.
         step: StepName,
+        /// Calls of its compensation it took.
+        calls: u32,
         /// How.
         #[serde(flatten)]
         settlement: Settlement,

@@ -49,6 +49,7 @@ pub(super) fn answered(
     match answer {
         Answer::Succeeded(_) => draft.record(Event::Undone {
             step,
+            calls: attempt,
             settlement: Settlement::Called,
         }),
         Answer::Refused(failure) => failed(draft, ix, attempt, failure, 0),

@@ -44,10 +44,12 @@ fn every_event() -> Vec<Event> {
         },
         Event::StepSucceeded {
             step: step.clone(),
+            calls: 2,
             output: Payload::null(),
         },
         Event::StepRefused {
             step: step.clone(),
+            calls: 1,
             failure: failure.clone(),
         },
         Event::AttemptFailed {
@@ -86,10 +88,12 @@ fn every_event() -> Vec<Event> {
         },
         Event::Undone {
             step: step.clone(),
+            calls: 1,
             settlement: Settlement::Called,
         },
         Event::Undone {
             step,
+            calls: 3,
             settlement: Settlement::ByHand {
                 operator: operator.clone(),
                 reason: reason.clone(),
