@@ -20,8 +20,9 @@ pub(super) const HANG: &str = "hang";
 
 /// About the size of an order's head.
 static INPUT: &[u8] = br#"{"order":1048576,"customer":"c-4711","amount":4990}"#;
-/// The bound of a call that hangs: short, so that retries and circuits take part.
+/// The bound of a call that hangs: short, so that retries and circuits take part in a short run.
 const HANGING_TIMEOUT_SECONDS: i64 = 1;
+/// The default one, but for more attempts than any run has time for.
 const HANGING_RETRY: RetryPolicy = RetryPolicy {
     max_attempts: 1000,
     initial_backoff: Some(Duration {
@@ -29,7 +30,7 @@ const HANGING_RETRY: RetryPolicy = RetryPolicy {
         nanos: 100_000_000,
     }),
     max_backoff: Some(Duration {
-        seconds: 2,
+        seconds: 10,
         nanos: 0,
     }),
     multiplier: 2.0,
