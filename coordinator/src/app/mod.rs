@@ -28,8 +28,12 @@ pub use running::Coordinator;
 /// Says what kept it from starting, or which part of it ended.
 pub fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), ServeError> {
     runtime()?.block_on(async {
-        let stop = running::stop_signal()?;
-        let coordinator = Coordinator::start(config).await?;
+        let mut stop = std::pin::pin!(running::stop_signal()?);
+        let coordinator = tokio::select! {
+            started = Coordinator::start(config) => started?,
+            // A database that keeps us waiting must not keep anybody from stopping us.
+            () = &mut stop => return Ok(()),
+        };
         ready(coordinator.address());
         coordinator.run_until(stop).await
     })

@@ -111,6 +111,7 @@ impl Coordinator {
                 };
             }
             _ = self.engine_tasks.join_next() => return Err(ServeError::Ended("the engine")),
+            _ = self.workers.join_next() => return Err(ServeError::Ended("a worker")),
         }
         self.stop().await;
         Ok(())
@@ -140,7 +141,9 @@ impl Coordinator {
             while server.join_next().await.is_some() {}
         };
         if tokio::time::timeout(grace, orderly).await.is_err() {
-            tracing::info!("some clients kept their connections; stopped without them");
+            tracing::warn!(
+                "stopped without waiting longer: clients kept their connections, or the store took no writes"
+            );
         }
     }
 }

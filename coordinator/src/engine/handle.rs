@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use amends_core::id::Gid;
 use amends_core::payload::Payload;
-use amends_core::saga::{Command, CompiledSaga, CorruptLog, Saga, definition_of, read_log, replay};
+use amends_core::saga::{Command, CompiledSaga, Saga};
 use amends_core::time::Millis;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -23,6 +23,8 @@ use super::error::EngineError;
 use super::live::View;
 use super::message::{CommandFailed, Loaded, Message, StartFailed, Until};
 use super::options::{EngineOptions, Ownership};
+use super::reads::{Reading, Reads};
+use super::replay::replay;
 use super::shard::{Shard, ShardParts};
 
 /// What callers are told to wait when there is too much at once.
@@ -84,6 +86,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     options: EngineOptions,
     live_count: Arc<AtomicUsize>,
+    reads: Arc<Reads>,
     may_call: watch::Sender<bool>,
     store_healthy: watch::Receiver<bool>,
 }
@@ -109,6 +112,7 @@ impl Engine {
         let (healthy, store_healthy) = watch::channel(true);
         tasks.spawn(committer::run(store.clone(), queue, healthy));
         let live_count = Arc::new(AtomicUsize::new(0));
+        let reads = Arc::new(Reads::default());
         let (may_call, may_call_receiver) = watch::channel(true);
         let mut shards = Vec::new();
         for _ in 0..options.shards.max(1) {
@@ -119,6 +123,7 @@ impl Engine {
                 caller: caller.clone(),
                 commits: commits.clone(),
                 live_count: live_count.clone(),
+                reads: reads.clone(),
                 may_call: may_call_receiver.clone(),
             });
             tasks.spawn(shard.run(inbox));
@@ -133,6 +138,7 @@ impl Engine {
             clock,
             options,
             live_count,
+            reads,
             may_call,
             store_healthy,
         };
@@ -187,22 +193,22 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Rejected`], [`EngineError::NotFound`], [`EngineError::NotOwned`], the store's.
     pub async fn command(&self, gid: &Gid, mut command: Command) -> Result<View, EngineError> {
+        let mut loaded = None;
         for _ in 0..MAX_LOAD_TRIES {
             let (reply, answer) = oneshot::channel();
-            self.send(
-                gid,
-                Message::Command {
-                    gid: gid.clone(),
-                    command,
-                    reply,
-                },
-            )
-            .await?;
+            let message = Message::Command {
+                gid: gid.clone(),
+                command,
+                loaded: loaded.take(),
+                reply,
+            };
+            self.send(gid, message).await?;
             command = match self.when_written(answer).await? {
                 Ok(view) => return Ok(view),
                 Err(CommandFailed::Error(error)) => return Err(error),
                 Err(CommandFailed::NotLive(command)) => command,
             };
+            let reading = self.reading();
             let stored = self.stored(gid).await?;
             if stored.summary.state.is_final() {
                 return Err(amends_core::saga::Rejected::Ended.into());
@@ -210,7 +216,7 @@ impl Engine {
             if stored.owner != self.inner.incarnation {
                 return Err(EngineError::NotOwned(gid.to_string()));
             }
-            self.load(stored).await?;
+            loaded = Some(self.prepare(&stored, &reading).await?);
         }
         Err(EngineError::NotOwned(gid.to_string()))
     }
@@ -255,37 +261,20 @@ impl Engine {
         self.observe(gid, Until::Change(seen)).await
     }
 
-    /// Takes a stored transaction into memory; parks it when its log is corrupt.
+    /// To be held from before rows are read until [`Self::load`] has taken them in.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        Reading::begin(&self.inner.reads)
+    }
+
+    /// Takes a stored transaction into memory, unless it is there or has been
+    /// since `reading` began; parks it when its log is corrupt.
     ///
     /// # Errors
     /// [`EngineError::Parked`], the store's.
-    pub async fn load(&self, stored: Stored) -> Result<(), EngineError> {
-        let saga = match self.replay(&stored).await {
-            Ok(saga) => saga,
-            Err(EngineError::Parked { gid, reason }) => {
-                tracing::error!(
-                    gid,
-                    reason,
-                    "parked: this log cannot be replayed; everything else goes on"
-                );
-                let now = self.inner.clock.now();
-                self.inner
-                    .store
-                    .park(&stored.gid, stored.generation, &reason, now)
-                    .await?;
-                return Err(EngineError::Parked { gid, reason });
-            }
-            Err(error) => return Err(error),
-        };
-        let taken_over = saga.generation() != stored.generation;
-        let resume = taken_over.then_some(Command::Resume {
-            generation: stored.generation,
-        });
+    pub async fn load(&self, stored: Stored, reading: &Reading) -> Result<(), EngineError> {
+        let loaded = self.prepare(&stored, reading).await?;
         let (reply, answer) = oneshot::channel();
-        let loaded = Loaded {
-            saga: Box::new(saga),
-            resume,
-        };
         self.send(&stored.gid, Message::Load { loaded, reply })
             .await?;
         answer.await.map_err(|_| EngineError::Stopping)
@@ -353,6 +342,41 @@ impl Engine {
         }
     }
 
+    /// Replays a log; parks the transaction when that cannot be done.
+    async fn prepare(
+        &self,
+        stored: &Stored,
+        reading: &Reading,
+    ) -> Result<Box<Loaded>, EngineError> {
+        let saga = match replay(&self.inner.definitions, stored).await {
+            Ok(saga) => saga,
+            Err(EngineError::Parked { gid, reason }) => {
+                tracing::error!(
+                    gid,
+                    reason,
+                    "parked: this log cannot be replayed; everything else goes on"
+                );
+                let now = self.inner.clock.now();
+                self.inner
+                    .store
+                    .park(&stored.gid, stored.generation, &reason, now)
+                    .await?;
+                return Err(EngineError::Parked { gid, reason });
+            }
+            Err(error) => return Err(error),
+        };
+        let taken_over = saga.generation() != stored.generation;
+        let resume = taken_over.then_some(Command::Resume {
+            generation: stored.generation,
+        });
+        Ok(Box::new(Loaded {
+            saga,
+            resume,
+            marked: stored.summary.wake_at.is_some(),
+            reading: reading.clone(),
+        }))
+    }
+
     /// A transaction as the store has it.
     async fn stored(&self, gid: &Gid) -> Result<Stored, EngineError> {
         let found = self.inner.store.load(std::slice::from_ref(gid)).await?;
@@ -363,54 +387,12 @@ impl Engine {
     }
 
     async fn view_of_stored(&self, stored: &Stored) -> Result<View, EngineError> {
-        let saga = self.replay(stored).await?;
+        let saga = replay(&self.inner.definitions, stored).await?;
         Ok(View {
             saga: Arc::new(saga),
             changes: 0,
             foreign_owner: (stored.owner != self.inner.incarnation).then(|| stored.owner.clone()),
         })
-    }
-
-    async fn replay(&self, stored: &Stored) -> Result<Saga, EngineError> {
-        let parked = |reason: String| EngineError::Parked {
-            gid: stored.gid.to_string(),
-            reason,
-        };
-        if let Some(reason) = &stored.parked {
-            return Err(parked(reason.clone()));
-        }
-        let corrupt = |error: CorruptLog| parked(error.to_string());
-        let mut records = Vec::new();
-        for (first, row) in &stored.log {
-            if first.0 != records.len() as u64 + 1 {
-                return Err(parked(format!(
-                    "record {} follows record {}",
-                    first.0,
-                    records.len()
-                )));
-            }
-            records.extend(read_log([row.as_str()]).map_err(corrupt)?);
-        }
-        if records.len() as u64 != stored.last.0 {
-            return Err(parked(format!(
-                "{} records are there, {} should be",
-                records.len(),
-                stored.last.0
-            )));
-        }
-        let hash = definition_of(&records).map_err(corrupt)?;
-        let definition = match self.inner.definitions.get(hash).await {
-            Ok(Some(definition)) => definition,
-            Ok(None) => {
-                return Err(parked(format!(
-                    "its definition {} is not in the store",
-                    hash.0
-                )));
-            }
-            Err(StoreError::Corrupt(problem)) => return Err(parked(problem)),
-            Err(error) => return Err(error.into()),
-        };
-        replay(&definition, &records).map_err(corrupt)
     }
 
     async fn compare_with_stored(&self, start: &Start) -> Result<Started, EngineError> {

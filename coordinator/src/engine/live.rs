@@ -58,6 +58,10 @@ pub(super) struct Live {
     changes: u64,
     /// The wake-up that is wanted.
     pub(super) wake: Option<Timestamp>,
+    /// The wake-up that stands among the shard's timers.
+    pub(super) timer: Option<Timestamp>,
+    /// Its row says when it has to be loaded, though it is here.
+    pub(super) marked: bool,
     /// On the list of those with unwritten records that nobody waits for.
     pub(super) dirty: bool,
     /// The write under way is meant to be the last before it leaves memory.
@@ -80,6 +84,8 @@ impl Live {
             observers: Vec::new(),
             changes: stay << CHANGES_PER_STAY,
             wake: None,
+            timer: None,
+            marked: false,
             dirty: false,
             leaving: false,
             stored: None,
@@ -111,6 +117,11 @@ impl Live {
         self.unwritten
             .extend(decision.records.into_iter().filter(Record::is_stored));
         self.wake = None;
+        if self.saga.is_ended() {
+            // What was decided before the end and has not begun is not wanted any more.
+            self.held
+                .retain(|(_, effect)| !matches!(effect, Effect::Call { .. }));
+        }
         let mut ready = Vec::new();
         for effect in decision.effects {
             match effect {
@@ -170,9 +181,14 @@ impl Live {
 
     pub(super) fn observe(&mut self, until: Until, reply: Reply<Option<View>>) {
         let ends = self.saga.is_ended();
+        // Its end counts once it is durable. Who does not want to wait for that
+        // looks at the store.
+        if ends && until == Until::Now {
+            let _ = reply.send(None);
+            return;
+        }
         let at_once = match until {
-            // Its end counts once it is durable.
-            Until::Now => !ends,
+            Until::Now => true,
             Until::Change(seen) => self.changes > seen && !ends,
             Until::End => false,
         };
@@ -190,12 +206,14 @@ impl Live {
         self.tell_observers(true);
     }
 
-    /// Somebody waits for a record that no write covers yet.
+    /// Somebody waits for a record that no write covers yet, or the row says
+    /// that this transaction sleeps: it would crowd out those that do.
     pub(super) fn needs_write(&self) -> bool {
         let covered = self.durable;
-        !self.unwritten.is_empty()
+        let awaited = !self.unwritten.is_empty()
             && (self.held.iter().any(|(after, _)| *after > covered)
-                || self.waiters.iter().any(|(after, _)| *after > covered))
+                || self.waiters.iter().any(|(after, _)| *after > covered));
+        awaited || self.marked
     }
 
     pub(super) fn has_unwritten(&self) -> bool {
@@ -225,6 +243,7 @@ impl Live {
         self.unwritten.clear();
         self.writing = Some(last);
         self.leaving = leaving.is_some();
+        self.marked = self.leaving;
         Append {
             gid: self.saga.gid().clone(),
             generation: self.saga.generation(),
@@ -235,8 +254,9 @@ impl Live {
         }
     }
 
-    /// Tells everybody who waits that this coordinator has lost it.
-    pub(super) fn lost(self) {
+    /// Tells everybody who waits that it is not here any more: asleep, or
+    /// taken over by somebody else.
+    pub(super) fn left(self) {
         let gid = self.saga.gid().to_string();
         for (_, waiter) in self.waiters {
             waiter.fail(EngineError::NotOwned(gid.clone()));

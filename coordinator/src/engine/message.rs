@@ -11,6 +11,7 @@ use crate::store::Appended;
 use super::error::EngineError;
 use super::handle::{Start, Started};
 use super::live::View;
+use super::reads::Reading;
 
 /// Where a reply goes; the asker may have left.
 pub(super) type Reply<T> = oneshot::Sender<T>;
@@ -22,10 +23,12 @@ pub(super) enum Message {
         start: Start,
         reply: Reply<Result<Started, StartFailed>>,
     },
-    /// Put a command to a live transaction.
+    /// Put a command to a live transaction, or to one that comes along from
+    /// its log: it could be asleep again before a command that came later.
     Command {
         gid: Gid,
         command: Command,
+        loaded: Option<Box<Loaded>>,
         reply: Reply<Result<View, CommandFailed>>,
     },
     /// Look at a live transaction; `None` when it is not in memory.
@@ -35,7 +38,10 @@ pub(super) enum Message {
         reply: Reply<Option<View>>,
     },
     /// Take a transaction from its log into memory.
-    Load { loaded: Loaded, reply: Reply<()> },
+    Load {
+        loaded: Box<Loaded>,
+        reply: Reply<()>,
+    },
     /// Write everything and end.
     Stop { reply: Reply<()> },
 }
@@ -70,10 +76,14 @@ pub(super) enum CommandFailed {
 /// A transaction replayed from its log.
 pub(super) struct Loaded {
     /// As the log tells it.
-    pub(super) saga: Box<Saga>,
+    pub(super) saga: Saga,
     /// Whether another run of a coordinator had it before: then whatever it
     /// had called without a trace may have run.
     pub(super) resume: Option<Command>,
+    /// Whether its row says when it has to be loaded, which is over now.
+    pub(super) marked: bool,
+    /// Since when its log was read; see [`super::reads`].
+    pub(super) reading: Reading,
 }
 
 /// A call that came back.

@@ -24,6 +24,8 @@ mod handle;
 mod live;
 mod message;
 mod options;
+mod reads;
+mod replay;
 mod shard;
 mod timers;
 
@@ -32,3 +34,4 @@ pub use error::EngineError;
 pub use handle::{Engine, EngineParts, Start, Started};
 pub use live::View;
 pub use options::{EngineOptions, Ownership};
+pub use reads::Reading;

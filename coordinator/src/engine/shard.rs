@@ -31,6 +31,7 @@ use super::message::{
     CallDone, CommandFailed, CommitDone, Loaded, Message, Reply, StartFailed, Until,
 };
 use super::options::EngineOptions;
+use super::reads::{Departed, Reads};
 use super::timers::Timers;
 
 /// Wait when nothing is planned; any event ends it.
@@ -44,6 +45,7 @@ pub(super) struct ShardParts {
     pub(super) commits: mpsc::UnboundedSender<Commit>,
     /// Live transactions of all shards.
     pub(super) live_count: Arc<AtomicUsize>,
+    pub(super) reads: Arc<Reads>,
     /// Calls are made only while this is true: while ownership is certain.
     pub(super) may_call: watch::Receiver<bool>,
 }
@@ -53,6 +55,7 @@ pub(super) struct Shard {
     live: HashMap<Gid, Live>,
     calls: FuturesUnordered<BoxFuture<'static, CallDone>>,
     timers: Timers,
+    departed: Departed,
     /// Transactions with unwritten records that nobody waits for, by the time they must be written.
     dirty: VecDeque<(Instant, Gid)>,
     committed: mpsc::UnboundedReceiver<CommitDone>,
@@ -69,6 +72,7 @@ impl Shard {
         )]
         let (committed_sender, committed) = mpsc::unbounded_channel();
         Self {
+            departed: Departed::new(parts.reads.clone()),
             parts,
             live: HashMap::new(),
             calls: FuturesUnordered::new(),
@@ -96,7 +100,7 @@ impl Shard {
                     Some(message) => self.message(message),
                     None => return,
                 },
-                () = tokio::time::sleep(wake_in) => self.wake_due(),
+                () = tokio::time::sleep(wake_in), if self.stopping.is_none() => self.wake_due(),
                 () = tokio::time::sleep_until(flush_at.unwrap_or_else(|| runtime_now() + IDLE)) => self.flush_due(),
             }
             if self.is_stopped() {
@@ -111,11 +115,17 @@ impl Shard {
             Message::Command {
                 gid,
                 command,
+                loaded,
                 reply,
-            } => self.command(&gid, command, reply),
+            } => {
+                if let Some(loaded) = loaded {
+                    self.load(*loaded);
+                }
+                self.command(&gid, command, reply);
+            }
             Message::Observe { gid, until, reply } => self.observe(&gid, until, reply),
             Message::Load { loaded, reply } => {
-                self.load(loaded);
+                self.load(*loaded);
                 let _ = reply.send(());
             }
             Message::Stop { reply } => self.stop(reply),
@@ -125,10 +135,13 @@ impl Shard {
     fn start(&mut self, start: Start, reply: Reply<Result<Started, StartFailed>>) {
         if let Some(live) = self.live.get_mut(&start.gid) {
             match difference(&live.saga, &start) {
-                None => live.when_durable(Waiter::Start {
-                    reply,
-                    created: false,
-                }),
+                None => {
+                    live.when_durable(Waiter::Start {
+                        reply,
+                        created: false,
+                    });
+                    self.write_if_needed(&start.gid);
+                }
                 Some(difference) => {
                     let gid = start.gid.to_string();
                     let _ = reply.send(Err(StartFailed::Error(EngineError::AlreadyExists {
@@ -194,8 +207,12 @@ impl Shard {
             }
             return;
         }
+        if self.departed.after(&loaded.reading, &gid) {
+            return;
+        }
         let durable = loaded.saga.last_record();
-        let live = Live::new(*loaded.saga, self.next_stay(), durable);
+        let mut live = Live::new(loaded.saga, self.next_stay(), durable);
+        live.marked = loaded.marked;
         self.insert(gid.clone(), live);
         self.decide(&gid, loaded.resume.unwrap_or(Command::Wake));
     }
@@ -229,14 +246,11 @@ impl Shard {
 
     fn wake_due(&mut self) {
         let now = self.parts.clock.now();
-        while let Some((at, gid)) = self.timers.pop(now) {
-            if self
-                .live
-                .get(&gid)
-                .is_some_and(|live| live.wake == Some(at))
-            {
-                self.decide(&gid, Command::Wake);
+        while let Some(gid) = self.timers.pop(now) {
+            if let Some(live) = self.live.get_mut(&gid) {
+                live.timer = None;
             }
+            self.decide(&gid, Command::Wake);
         }
     }
 
@@ -258,13 +272,12 @@ impl Shard {
 
     /// Runs effects whose time has come, then sees to writing and leaving.
     fn perform(&mut self, gid: &Gid, effects: Vec<Effect>) {
-        let Some(live) = self.live.get(gid) else {
+        let Some(live) = self.live.get_mut(gid) else {
             return;
         };
         let stay = live.stay;
-        if let Some(at) = live.wake {
-            self.timers.set(at, gid.clone());
-        }
+        self.timers.change(gid, live.timer, live.wake);
+        live.timer = live.wake;
         for effect in effects {
             match effect {
                 Effect::Call { call, .. } => self.call(gid.clone(), stay, call),
@@ -370,7 +383,9 @@ impl Shard {
                 });
                 let ready = live.written(done.last);
                 if live.leaving && !live.has_unwritten() && live.is_idle() {
-                    self.remove(&done.gid);
+                    if let Some(live) = self.remove(&done.gid) {
+                        live.left();
+                    }
                 } else {
                     self.perform(&done.gid, ready);
                 }
@@ -387,7 +402,7 @@ impl Shard {
         let stored = live.stored.take();
         if live.durable > RecordNo(0) {
             tracing::warn!(%gid, "another coordinator has taken this transaction over; dropping it here");
-            live.lost();
+            live.left();
             return;
         }
         let saga = &live.saga;
@@ -447,11 +462,14 @@ impl Shard {
     }
 
     fn remove(&mut self, gid: &Gid) -> Option<Live> {
-        let removed = self.live.remove(gid);
-        if removed.is_some() {
-            self.parts.live_count.fetch_sub(1, Ordering::Relaxed);
+        let removed = self.live.remove(gid)?;
+        self.parts.live_count.fetch_sub(1, Ordering::Relaxed);
+        self.timers.change(gid, removed.timer, None);
+        // A start whose id was taken is no part of the transaction's story.
+        if removed.durable > RecordNo(0) {
+            self.departed.note(gid);
         }
-        removed
+        Some(removed)
     }
 
     fn next_stay(&mut self) -> u64 {

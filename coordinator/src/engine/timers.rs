@@ -1,31 +1,38 @@
 //! Wake-ups of live transactions, earliest first.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 
 use amends_core::id::Gid;
 use amends_core::time::Timestamp;
 
-/// A heap in which outdated entries stay until their time; the owner of a
-/// transaction knows whether a wake-up is still wanted.
+/// At most one for each live transaction, so that what has ended leaves nothing behind.
 #[derive(Default)]
-pub(super) struct Timers(BinaryHeap<Reverse<(Timestamp, Gid)>>);
+pub(super) struct Timers(BTreeSet<(Timestamp, Gid)>);
 
 impl Timers {
-    pub(super) fn set(&mut self, at: Timestamp, gid: Gid) {
-        self.0.push(Reverse((at, gid)));
+    /// Replaces the wake-up of a transaction.
+    pub(super) fn change(&mut self, gid: &Gid, from: Option<Timestamp>, to: Option<Timestamp>) {
+        if from == to {
+            return;
+        }
+        if let Some(at) = from {
+            self.0.remove(&(at, gid.clone()));
+        }
+        if let Some(at) = to {
+            self.0.insert((at, gid.clone()));
+        }
     }
 
     pub(super) fn next(&self) -> Option<Timestamp> {
-        self.0.peek().map(|Reverse((at, _))| *at)
+        self.0.first().map(|(at, _)| *at)
     }
 
-    /// The next entry that is due.
-    pub(super) fn pop(&mut self, now: Timestamp) -> Option<(Timestamp, Gid)> {
+    /// The next one that is due.
+    pub(super) fn pop(&mut self, now: Timestamp) -> Option<Gid> {
         if self.next()? > now {
             return None;
         }
-        self.0.pop().map(|Reverse(entry)| entry)
+        self.0.pop_first().map(|(_, gid)| gid)
     }
 }
 
@@ -33,21 +40,34 @@ impl Timers {
 mod tests {
     use super::*;
 
+    fn at(millis: i64) -> Option<Timestamp> {
+        Some(Timestamp(millis))
+    }
+
     #[test]
-    fn comes_due_in_order() {
+    fn come_due_in_order() {
         let mut timers = Timers::default();
-        for at in [30, 10, 20] {
-            timers.set(Timestamp(at), Gid::new(&at.to_string()).unwrap());
+        for millis in [30, 10, 20] {
+            let gid = Gid::new(&millis.to_string()).unwrap();
+            timers.change(&gid, None, at(millis));
         }
-        assert_eq!(timers.pop(Timestamp(9)), None);
-        assert_eq!(
-            timers.pop(Timestamp(25)).map(|(at, _)| at),
-            Some(Timestamp(10))
-        );
-        assert_eq!(
-            timers.pop(Timestamp(25)).map(|(at, _)| at),
-            Some(Timestamp(20))
-        );
-        assert_eq!(timers.next(), Some(Timestamp(30)));
+        let mut due = |now| timers.pop(Timestamp(now)).map(|gid| gid.to_string());
+        assert_eq!(due(9), None);
+        assert_eq!(due(25).as_deref(), Some("10"));
+        assert_eq!(due(25).as_deref(), Some("20"));
+        assert_eq!(due(25), None);
+        assert_eq!(timers.next(), at(30));
+    }
+
+    #[test]
+    fn one_that_is_replaced_or_taken_back_leaves_nothing_behind() {
+        let mut timers = Timers::default();
+        let gid = Gid::new("g").unwrap();
+        timers.change(&gid, None, at(10));
+        timers.change(&gid, at(10), at(20));
+        timers.change(&gid, at(20), at(20));
+        assert_eq!((timers.0.len(), timers.next()), (1, at(20)));
+        timers.change(&gid, at(20), None);
+        assert!(timers.0.is_empty());
     }
 }

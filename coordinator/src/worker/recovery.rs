@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
+use amends_core::id::Gid;
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
 
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Reading};
+use crate::store::Stored;
 
 use super::{Next, Worker};
 
@@ -27,6 +29,8 @@ pub struct Recovery {
     engine: Engine,
     recovered: watch::Sender<bool>,
     taken: usize,
+    /// Taken over, but not in memory, because the store failed in between.
+    left_over: Vec<Gid>,
 }
 
 impl Recovery {
@@ -37,6 +41,7 @@ impl Recovery {
             engine,
             recovered,
             taken: 0,
+            left_over: Vec::new(),
         }
     }
 
@@ -44,20 +49,16 @@ impl Recovery {
         if self.engine.live_count() >= self.engine.options().max_live {
             return Ok(Next::After(WHILE_FULL));
         }
+        let reading = self.engine.reading();
+        if !self.left_over.is_empty() {
+            let stored = self.engine.store().load(&self.left_over).await?;
+            self.left_over.clear();
+            self.load(stored, &reading).await?;
+        }
         let due = self.engine.clock().now() + self.engine.options().evict_after;
         let (stored, taken) = self.engine.store().adopt(due, BATCH).await?;
-        let loads = stream::iter(stored)
-            .map(|stored| self.engine.load(stored))
-            .buffer_unordered(PARALLEL);
-        loads
-            .for_each(|loaded| async {
-                // A parked one was reported; what could not be read now is found again as asleep.
-                if let Err(error) = loaded {
-                    tracing::warn!(%error, "a transaction could not be taken up");
-                }
-            })
-            .await;
         self.taken += taken;
+        self.load(stored, &reading).await?;
         if taken > 0 {
             return Ok(Next::AtOnce);
         }
@@ -69,6 +70,29 @@ impl Recovery {
             self.recovered.send_replace(true);
         }
         Ok(Next::After(LOOK_AGAIN))
+    }
+
+    /// A log that cannot be replayed is parked and reported; what the store
+    /// failed to bring is kept for the next tick.
+    async fn load(&mut self, stored: Vec<Stored>, reading: &Reading) -> Result<(), EngineError> {
+        let engine = &self.engine;
+        let mut loads = stream::iter(stored)
+            .map(|stored| async move {
+                let gid = stored.gid.clone();
+                (gid, engine.load(stored, reading).await)
+            })
+            .buffer_unordered(PARALLEL);
+        let mut failed = Ok(());
+        while let Some((gid, loaded)) = loads.next().await {
+            match loaded {
+                Ok(()) | Err(EngineError::Parked { .. }) => {}
+                Err(error) => {
+                    self.left_over.push(gid);
+                    failed = Err(error);
+                }
+            }
+        }
+        failed
     }
 }
 

@@ -15,7 +15,7 @@ const BATCH: u32 = 500;
 const AHEAD: Millis = Millis(1_500);
 /// How often to look.
 const INTERVAL: Duration = Duration::from_millis(1_000);
-/// Wait while memory is full.
+/// Wait while memory is full, and while there are more to bring back.
 const WHILE_FULL: Duration = Duration::from_millis(100);
 
 /// The worker.
@@ -34,17 +34,22 @@ impl Sleepers {
         if self.engine.live_count() >= self.engine.options().max_live {
             return Ok(Next::After(WHILE_FULL));
         }
+        let reading = self.engine.reading();
         let until = self.engine.clock().now() + AHEAD;
         let due = self.engine.store().due(until, BATCH).await?;
+        let mut failed = None;
         for stored in self.engine.store().load(&due).await? {
-            match self.engine.load(stored).await {
+            match self.engine.load(stored, &reading).await {
                 Ok(()) | Err(EngineError::Parked { .. }) => {}
-                Err(error) => return Err(error),
+                Err(error) => failed = Some(error),
             }
         }
-        // One that is back keeps its mark until its next write, so a full
-        // batch may hold the same ones again: never hurry.
-        Ok(Next::After(INTERVAL))
+        match failed {
+            Some(error) => Err(error),
+            // Those that are back have lost their mark as soon as that is durable.
+            None if due.len() >= BATCH as usize => Ok(Next::After(WHILE_FULL)),
+            None => Ok(Next::After(INTERVAL)),
+        }
     }
 }
 

@@ -5,5 +5,6 @@ mod bench;
 mod cli;
 mod config;
 mod disk_full;
+mod engine;
 mod participant;
 mod store;
