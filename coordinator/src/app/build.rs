@@ -33,7 +33,12 @@ pub(super) async fn store(
     config: &Config,
     incarnation: Incarnation,
 ) -> Result<Arc<dyn Store>, ServeError> {
-    let store = open(&store_options(config), incarnation, config.store.migrate).await?;
+    let store = open(&store_options(config), incarnation, config.store.migrate)
+        .await
+        .map_err(|source| ServeError::Open {
+            url: config.store.url.to_string(),
+            source,
+        })?;
     store
         .renew_lease(&config.server.listen.to_string(), LEASE)
         .await?;

@@ -9,8 +9,16 @@ use crate::store::StoreError;
 /// By what a person can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The store cannot be used.
-    #[error("cannot open the store")]
+    /// The store cannot be opened.
+    #[error("cannot open the store {url}")]
+    Open {
+        /// Where it is, without its password.
+        url: String,
+        /// Why.
+        source: StoreError,
+    },
+    /// The store failed after it was opened.
+    #[error("cannot use the store")]
     Store(#[from] StoreError),
     /// Nobody can listen there.
     #[error("cannot listen on {address}{}", hint(.source))]

@@ -7,4 +7,5 @@ mod config;
 mod disk_full;
 mod engine;
 mod participant;
+mod process;
 mod store;

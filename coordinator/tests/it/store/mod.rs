@@ -7,7 +7,7 @@ mod definitions;
 mod errors;
 mod faults;
 mod listing;
-mod place;
+pub(crate) mod place;
 mod postgres;
 mod removing;
 mod samples;

@@ -75,7 +75,7 @@ pub(super) async fn postgres(case: impl AsyncFnOnce(&Place)) {
 }
 
 /// The URL of a database on the server for tests.
-pub(super) fn server_url(database: &str) -> String {
+pub(crate) fn server_url(database: &str) -> String {
     let url = server();
     let (start, query) = url.split_once('?').unwrap_or((&url, ""));
     let after_scheme = start.find("://").unwrap() + 3;
@@ -88,7 +88,7 @@ pub(super) fn server_url(database: &str) -> String {
 }
 
 /// One statement outside of the store.
-pub(super) async fn administer(statement: String) {
+pub(crate) async fn administer(statement: String) {
     let mut connection = PgConnection::connect(&server()).await.unwrap();
     connection.execute(AssertSqlSafe(statement)).await.unwrap();
     connection.close().await.unwrap();
