@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod disk_full;
 mod engine;
+mod grpc;
 mod participant;
 mod process;
 mod store;

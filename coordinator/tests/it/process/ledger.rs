@@ -16,47 +16,47 @@ use tonic::{Request, Response, Status};
 /// Of so many calls one takes effect and then proves nothing.
 const LOST_ANSWER_STRIDE: usize = 7;
 /// Whose gid begins with this is refused by the last step.
-pub(super) const REFUSED: &str = "refused";
+pub(crate) const REFUSED: &str = "refused";
 
 /// What one branch has seen.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Branch {
+pub(crate) struct Branch {
     /// Effects in force.
-    pub(super) in_force: i32,
+    pub(crate) in_force: i32,
     /// How often the effect was made, and taken back.
-    pub(super) made: u32,
-    pub(super) taken_back: u32,
+    pub(crate) made: u32,
+    pub(crate) taken_back: u32,
     is_refused: bool,
     is_undone: bool,
 }
 
 /// All effects, by transaction and branch. A cheap handle.
 #[derive(Clone)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     branches: Arc<Mutex<HashMap<(String, String), Branch>>>,
     calls: Arc<watch::Sender<usize>>,
 }
 
 impl Ledger {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             branches: Arc::default(),
             calls: Arc::new(watch::Sender::new(0)),
         }
     }
 
-    pub(super) fn branch(&self, gid: &str, branch: &str) -> Branch {
+    pub(crate) fn branch(&self, gid: &str, branch: &str) -> Branch {
         let branches = self.branches.lock().unwrap();
         let key = (gid.to_owned(), branch.to_owned());
         branches.get(&key).cloned().unwrap_or_default()
     }
 
-    pub(super) fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         *self.calls.borrow()
     }
 
     /// Waits until so many calls have been made in all.
-    pub(super) async fn called(&self, times: usize) {
+    pub(crate) async fn called(&self, times: usize) {
         let mut calls = self.calls.subscribe();
         calls.wait_for(|calls| *calls >= times).await.unwrap();
     }
@@ -111,17 +111,17 @@ impl ParticipantService for Ledger {
 }
 
 /// Serves a ledger. On a runtime of its own: killing it cuts every connection.
-pub(super) struct Participant {
-    pub(super) address: SocketAddr,
+pub(crate) struct Participant {
+    pub(crate) address: SocketAddr,
     runtime: Option<Runtime>,
 }
 
 impl Participant {
-    pub(super) async fn start(ledger: &Ledger) -> Self {
+    pub(crate) async fn start(ledger: &Ledger) -> Self {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), ledger).await
     }
 
-    pub(super) async fn start_at(address: SocketAddr, ledger: &Ledger) -> Self {
+    pub(crate) async fn start_at(address: SocketAddr, ledger: &Ledger) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -143,7 +143,7 @@ impl Participant {
     }
 
     /// Gone at once, calls under way included.
-    pub(super) async fn kill(mut self) -> SocketAddr {
+    pub(crate) async fn kill(mut self) -> SocketAddr {
         let runtime = self.runtime.take();
         tokio::task::spawn_blocking(move || drop(runtime))
             .await

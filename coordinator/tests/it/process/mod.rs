@@ -2,7 +2,7 @@
 
 mod audit;
 mod kill;
-mod ledger;
+pub(crate) mod ledger;
 mod refuse;
 mod serve;
 mod stop;

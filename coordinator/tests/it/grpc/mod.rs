@@ -1,0 +1,10 @@
+//! The gRPC API of a coordinator in this process, with its own connection to it.
+
+mod acting;
+mod api;
+mod definitions;
+mod guarding;
+mod looking;
+mod participants;
+mod refusing;
+mod starting;
