@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
 
+use crate::crash;
 use crate::engine::{Engine, EngineError, Reading};
 use crate::store::Stored;
 
@@ -58,6 +59,9 @@ impl Recovery {
         let due = self.engine.clock().now() + self.engine.options().evict_after;
         let (stored, taken) = self.engine.store().adopt(due, BATCH).await?;
         self.taken += taken;
+        if taken > 0 {
+            crash::point("adopted");
+        }
         self.load(stored, &reading).await?;
         if taken > 0 {
             return Ok(Next::AtOnce);

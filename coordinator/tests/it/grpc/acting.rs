@@ -3,7 +3,7 @@
 use amends_proto::v1;
 use amends_proto::v1::TransactionState::{Compensated, Forced, Stuck, Unspecified};
 
-use super::api::{Api, seconds, start, waiting};
+use super::api::{Api, seconds, start, state, waiting};
 
 fn brief(results: &[v1::ActionResult]) -> Vec<String> {
     let text = |it: &v1::ActionResult| match &it.failure {
@@ -88,9 +88,8 @@ async fn each_transaction_has_its_result() {
     assert_eq!(api.end("b").await, Forced);
 }
 
-#[tokio::test]
-async fn an_undo_that_nobody_can_do_is_stuck_until_somebody_says_it_is_done() {
-    let api = Api::start().await;
+/// Starts a saga, cancels it, and waits until its undo is stuck.
+async fn stuck(api: &Api, gid: &str) -> v1::Transaction {
     let mut definition = waiting("stuck");
     definition.steps[0].compensation = "nobody/first".to_owned();
     definition.steps[0].undo_retry = Some(v1::RetryPolicy {
@@ -99,55 +98,42 @@ async fn an_undo_that_nobody_can_do_is_stuck_until_somebody_says_it_is_done() {
         max_backoff: seconds(3_600),
         multiplier: 1.0,
     });
-    api.sagas()
-        .start_saga(start("g", definition))
-        .await
-        .unwrap();
+    let request = start(gid, definition);
+    api.sagas().start_saga(request).await.unwrap();
     let mut client = api.transactions();
+    let cancel = v1::CancelTransactionsRequest {
+        gids: gids(&[gid]),
+        reason: String::new(),
+    };
+    let results = client.cancel_transactions(cancel).await.unwrap();
+    assert!(results.into_inner().results[0].accepted);
     let watch = v1::WatchTransactionRequest {
-        gid: "g".to_owned(),
+        gid: gid.to_owned(),
     };
     let mut changes = client.watch_transaction(watch).await.unwrap().into_inner();
-    let mut cancelled = false;
     loop {
-        let seen = changes
-            .message()
-            .await
-            .unwrap()
-            .unwrap()
-            .transaction
-            .unwrap();
-        let step = seen.steps[1].state();
-        if !cancelled && step == v1::StepState::Waiting {
-            cancelled = true;
-            let cancel = v1::CancelTransactionsRequest {
-                gids: gids(&["g"]),
-                reason: String::new(),
-            };
-            let results = client
-                .cancel_transactions(cancel)
-                .await
-                .unwrap()
-                .into_inner()
-                .results;
-            assert_eq!(brief(&results), ["g accepted"]);
-        }
-        if super::api::state(&seen) == Stuck {
-            let action = |wanted| {
-                let mut actions = seen.available_actions.iter();
-                actions
-                    .find(|it| it.action() == wanted && it.enabled)
-                    .is_some()
-            };
-            use v1::available_action::Action::{Cancel, Force, MarkUndone, Retry};
-            assert_eq!(
-                [Cancel, Force, MarkUndone, Retry].map(action),
-                [false, true, true, true]
-            );
-            assert_eq!(seen.steps[0].state(), v1::StepState::Stuck);
-            break;
+        let seen = changes.message().await.unwrap().unwrap();
+        let seen = seen.transaction.unwrap();
+        if state(&seen) == Stuck {
+            return seen;
         }
     }
+}
+
+#[tokio::test]
+async fn an_undo_that_nobody_can_do_is_stuck_until_somebody_says_it_is_done() {
+    use v1::available_action::Action::{Cancel, Force, MarkUndone, Retry};
+    let api = Api::start().await;
+    let seen = stuck(&api, "g").await;
+    let enabled = |wanted| {
+        let mut actions = seen.available_actions.iter();
+        actions.any(|it| it.action() == wanted && it.enabled)
+    };
+    assert_eq!(
+        [Cancel, Force, MarkUndone, Retry].map(enabled),
+        [false, true, true, true]
+    );
+    assert_eq!(seen.steps[0].state(), v1::StepState::Stuck);
     for (step, expected) in [
         ("absent", "g STEP_UNKNOWN"),
         ("first", "g accepted"),
@@ -159,12 +145,8 @@ async fn an_undo_that_nobody_can_do_is_stuck_until_somebody_says_it_is_done() {
             reason: "by phone".to_owned(),
             operator: "olga".to_owned(),
         };
-        let result = client
-            .mark_step_undone(mark)
-            .await
-            .unwrap()
-            .into_inner()
-            .result;
+        let marked = api.transactions().mark_step_undone(mark).await;
+        let result = marked.unwrap().into_inner().result;
         assert_eq!(brief(&[result.unwrap()]), [expected]);
     }
     assert_eq!(api.end("g").await, Compensated);

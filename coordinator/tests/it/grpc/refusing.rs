@@ -18,20 +18,19 @@ async fn invalid(api: &Api, change: impl FnOnce(&mut v1::SagaDefinition)) -> Str
     let mut definition = saga("order");
     change(&mut definition);
     refused(api, |request| {
-        request.source = Some(Source::Definition(definition))
+        request.source = Some(Source::Definition(definition));
     })
     .await
 }
 
 #[tokio::test]
-async fn starts() {
+async fn ids_and_sources() {
     let api = Api::start().await;
     let reference = |name: &str, version| {
         let name = name.to_owned();
         Some(Source::Registered(v1::DefinitionRef { name, version }))
     };
     let long = "g".repeat(129);
-    let duration = "InvalidArgument DURATION_INVALID";
     for (found, expected) in [
         (
             refused(&api, |it| it.gid = long.clone()).await,
@@ -43,7 +42,7 @@ async fn starts() {
         ),
         (
             refused(&api, |it| {
-                (it.gid, it.request_id) = (String::new(), long.clone())
+                (it.gid, it.request_id) = (String::new(), long.clone());
             })
             .await,
             "InvalidArgument REQUEST_ID_INVALID request_id",
@@ -64,13 +63,23 @@ async fn starts() {
             refused(&api, |it| it.source = reference("No Name", 0)).await,
             "InvalidArgument NAME_INVALID registered.name",
         ),
+    ] {
+        assert_eq!(found, expected);
+    }
+}
+
+#[tokio::test]
+async fn bodies_and_spans() {
+    let api = Api::start().await;
+    let duration = "InvalidArgument DURATION_INVALID";
+    for (found, expected) in [
         (
             refused(&api, |it| it.input = json("{")).await,
             "InvalidArgument BODY_INVALID input",
         ),
         (
             refused(&api, |it| {
-                it.input = json(&format!("\"{}\"", "a".repeat(BODY_LIMIT)))
+                it.input = json(&format!("\"{}\"", "a".repeat(BODY_LIMIT)));
             })
             .await,
             "InvalidArgument BODY_TOO_LARGE input",
@@ -148,21 +157,21 @@ async fn definitions() {
         ),
         (
             invalid(&api, |it| {
-                it.steps[1].input = json("{\"$ref\": \"$.steps.absent\"}")
+                it.steps[1].input = json("{\"$ref\": \"$.steps.absent\"}");
             })
             .await,
             "InvalidArgument STEP_UNKNOWN steps[1].input",
         ),
         (
             invalid(&api, |it| {
-                it.steps[0].target = "grpc://10.1.2.3:80/a.B/C".into()
+                it.steps[0].target = "grpc://10.1.2.3:80/a.B/C".into();
             })
             .await,
             &format!("{not_allowed} steps[0].target"),
         ),
         (
             invalid(&api, |it| {
-                it.steps[1].compensation = "grpc://10.1.2.3:80/a.B/C".into()
+                it.steps[1].compensation = "grpc://10.1.2.3:80/a.B/C".into();
             })
             .await,
             &format!("{not_allowed} steps[1].compensation"),
@@ -176,131 +185,79 @@ async fn definitions() {
 }
 
 #[tokio::test]
-async fn questions() {
+async fn questions_about_one() {
     let api = Api::start().await;
     api.run("g").await;
     let mut client = api.transactions();
-    let absent = || "absent".to_owned();
-    let garbage = || "garbage!".to_owned();
-    let list = |change: fn(&mut v1::ListTransactionsRequest)| {
-        let mut request = v1::ListTransactionsRequest::default();
-        change(&mut request);
-        request
+    let get = |gid: &str| v1::GetTransactionRequest {
+        gid: gid.to_owned(),
+    };
+    let wait = |timeout| v1::WaitTransactionRequest {
+        gid: "absent".to_owned(),
+        timeout,
+    };
+    let records = |gid: &str, token: &str| v1::ListTransactionRecordsRequest {
+        gid: gid.to_owned(),
+        page_token: token.to_owned(),
+        ..v1::ListTransactionRecordsRequest::default()
+    };
+    let watch = v1::WatchTransactionRequest {
+        gid: "absent".to_owned(),
     };
     let unknown = "NotFound TRANSACTION_NOT_FOUND";
-    let token = "InvalidArgument PAGE_TOKEN_INVALID page_token";
     for (found, expected) in [
         (
-            brief(
-                client
-                    .get_transaction(v1::GetTransactionRequest { gid: String::new() })
-                    .await,
-            ),
+            brief(client.get_transaction(get("")).await),
             "InvalidArgument GID_INVALID gid",
         ),
+        (brief(client.get_transaction(get("absent")).await), unknown),
         (
-            brief(
-                client
-                    .get_transaction(v1::GetTransactionRequest { gid: absent() })
-                    .await,
-            ),
+            brief(client.watch_transaction(watch).await.map(drop)),
             unknown,
         ),
+        (brief(client.wait_transaction(wait(None)).await), unknown),
         (
-            brief(
-                client
-                    .watch_transaction(v1::WatchTransactionRequest { gid: absent() })
-                    .await
-                    .map(drop),
-            ),
-            unknown,
-        ),
-        (
-            brief(
-                client
-                    .wait_transaction(v1::WaitTransactionRequest {
-                        gid: absent(),
-                        timeout: None,
-                    })
-                    .await,
-            ),
-            unknown,
-        ),
-        (
-            brief(
-                client
-                    .wait_transaction(v1::WaitTransactionRequest {
-                        gid: absent(),
-                        timeout: seconds(-1),
-                    })
-                    .await,
-            ),
+            brief(client.wait_transaction(wait(seconds(-1))).await),
             "InvalidArgument DURATION_INVALID timeout",
         ),
         (
-            brief(
-                client
-                    .list_transaction_records(v1::ListTransactionRecordsRequest {
-                        gid: absent(),
-                        ..Default::default()
-                    })
-                    .await,
-            ),
+            brief(client.list_transaction_records(records("absent", "")).await),
             unknown,
         ),
         (
             brief(
                 client
-                    .list_transaction_records(v1::ListTransactionRecordsRequest {
-                        gid: "g".into(),
-                        page_token: garbage(),
-                        ..Default::default()
-                    })
+                    .list_transaction_records(records("g", "garbage!"))
                     .await,
             ),
-            token,
-        ),
-        (
-            brief(
-                client
-                    .list_transactions(list(|it| it.page_token = "garbage!".into()))
-                    .await,
-            ),
-            token,
-        ),
-        // Well-formed, but of another list.
-        (
-            brief(
-                client
-                    .list_transactions(list(|it| it.page_token = "NQ".into()))
-                    .await,
-            ),
-            token,
-        ),
-        (
-            brief(
-                client
-                    .list_transactions(list(|it| it.states = vec![99]))
-                    .await,
-            ),
-            "InvalidArgument ENUM_UNKNOWN states",
-        ),
-        (
-            brief(
-                client
-                    .list_transactions(list(|it| {
-                        it.created_after = Some(prost_types::Timestamp {
-                            seconds: i64::MAX,
-                            nanos: 0,
-                        });
-                    }))
-                    .await,
-            ),
-            "InvalidArgument TIME_INVALID created_after",
+            "InvalidArgument PAGE_TOKEN_INVALID page_token",
         ),
     ] {
         assert_eq!(found, expected);
     }
+}
+
+#[tokio::test]
+async fn questions_about_many() {
+    let api = Api::start().await;
+    let check = async |change: fn(&mut v1::ListTransactionsRequest), expected: &str| {
+        let mut request = v1::ListTransactionsRequest::default();
+        change(&mut request);
+        let found = brief(api.transactions().list_transactions(request).await);
+        assert_eq!(found, format!("InvalidArgument {expected}"));
+    };
+    let token = "PAGE_TOKEN_INVALID page_token";
+    check(|it| it.page_token = "garbage!".into(), token).await;
+    // Well-formed, but of another list.
+    check(|it| it.page_token = "NQ".into(), token).await;
+    check(|it| it.states = vec![99], "ENUM_UNKNOWN states").await;
+    let end_of_time = |it: &mut v1::ListTransactionsRequest| {
+        it.created_after = Some(prost_types::Timestamp {
+            seconds: i64::MAX,
+            nanos: 0,
+        });
+    };
+    check(end_of_time, "TIME_INVALID created_after").await;
 }
 
 #[tokio::test]
@@ -309,6 +266,9 @@ async fn actions() {
     let mut client = api.transactions();
     let g = || vec!["g".to_owned()];
     let long = "r".repeat(3_000);
+    let many = v1::RetryTransactionsRequest {
+        gids: vec!["g".to_owned(); 1_001],
+    };
     for (found, expected) in [
         (
             brief(
@@ -319,13 +279,7 @@ async fn actions() {
             "InvalidArgument COUNT_INVALID gids",
         ),
         (
-            brief(
-                client
-                    .retry_transactions(v1::RetryTransactionsRequest {
-                        gids: vec!["g".into(); 1_001],
-                    })
-                    .await,
-            ),
+            brief(client.retry_transactions(many).await),
             "InvalidArgument COUNT_INVALID gids",
         ),
         (

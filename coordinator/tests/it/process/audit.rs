@@ -71,7 +71,7 @@ pub(super) async fn start(address: &str, gids: &[String]) -> Vec<String> {
     let Some(channel) = connect(address).await else {
         return Vec::new();
     };
-    let starts = gids.to_vec().into_iter().map(move |gid| {
+    let starts = gids.iter().cloned().map(move |gid| {
         let mut client = SagaServiceClient::new(channel.clone());
         let request = StartSagaRequest {
             gid: gid.clone(),
@@ -87,7 +87,7 @@ pub(super) async fn start(address: &str, gids: &[String]) -> Vec<String> {
 /// Waits for the end of each, and checks what is in force.
 pub(super) async fn check(address: &str, gids: &[String], ledger: &Ledger, what: &str) {
     let channel = connect(address).await.expect(what);
-    let ends = gids.to_vec().into_iter().map(|gid| {
+    let ends = gids.iter().cloned().map(|gid| {
         let mut client = TransactionServiceClient::new(channel.clone());
         async move {
             let request = WaitTransactionRequest {

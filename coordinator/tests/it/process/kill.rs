@@ -62,6 +62,18 @@ impl Scene {
         self.recover(&accepted, &gids, point).await;
     }
 
+    /// The one that takes up what was left dies as well.
+    async fn crash_while_recovering(&self) {
+        let gids = gids("recovering", SAGAS);
+        let process = self.serve("begin-durable:5").await;
+        let accepted = start(&process.address, &gids).await;
+        process.exit().await;
+        let second = self.serve("adopted").await;
+        let status = second.exit().await;
+        assert_eq!(status.signal(), Some(9), "adopted: {status}");
+        self.recover(&accepted, &gids, "adopted").await;
+    }
+
     async fn kill_after(&self, calls: usize, round: usize) {
         let what = format!("round {round}, killed after {calls} calls");
         let gids = gids(&format!("round-{round}"), SAGAS);
@@ -95,6 +107,7 @@ async fn at_every_crash_point() {
     ] {
         scene.crash_at(point).await;
     }
+    scene.crash_while_recovering().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,6 +128,7 @@ async fn at_any_moment_on_postgres() {
     let rounds = async {
         scene.crash_at("after-append:2").await;
         scene.kill_after(40, 0).await;
+        scene.crash_while_recovering().await;
     };
     let result = futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(rounds)).await;
     place::administer(format!("DROP DATABASE {name} WITH (FORCE)")).await;
