@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use crate::crash;
 use crate::store::{Append, Appended, MAX_APPEND_BATCH, Store, StoreError};
 
+use super::lanes::CommitQueue;
 use super::message::CommitDone;
 
 /// Waits between tries while the store is not available.
@@ -27,15 +28,14 @@ pub(super) struct Commit {
     pub(super) done: mpsc::UnboundedSender<CommitDone>,
 }
 
-/// Runs until every sender is gone. The queue holds at most one append for
-/// each live transaction, so its bound is the engine's `max_live`.
+/// Runs until every sender is gone.
 pub(super) async fn run(
     store: Arc<dyn Store>,
-    mut queue: mpsc::UnboundedReceiver<Commit>,
+    mut queue: CommitQueue,
     healthy: watch::Sender<bool>,
 ) {
     let mut waiting = Vec::with_capacity(MAX_APPEND_BATCH);
-    while queue.recv_many(&mut waiting, MAX_APPEND_BATCH).await > 0 {
+    while queue.next_batch(&mut waiting).await {
         let (batch, ways): (Vec<_>, Vec<_>) = waiting
             .drain(..)
             .map(|commit| (commit.append, (commit.stay, commit.done)))

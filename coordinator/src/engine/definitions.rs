@@ -1,7 +1,7 @@
 //! Definitions compiled once, by content hash.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use amends_core::saga::{CompiledSaga, DefinitionHash};
 use amends_core::time::{Millis, Timestamp};
@@ -18,6 +18,8 @@ const REFRESH_AFTER: Millis = Millis::from_secs(3_600);
 pub struct Definitions {
     store: Arc<dyn Store>,
     cached: Mutex<HashMap<DefinitionHash, Cached>>,
+    /// By name and version. A registration never changes and is never removed.
+    registered: Mutex<HashMap<(String, u32), Arc<CompiledSaga>>>,
 }
 
 #[derive(Clone)]
@@ -34,6 +36,7 @@ impl Definitions {
         Self {
             store,
             cached: Mutex::default(),
+            registered: Mutex::default(),
         }
     }
 
@@ -88,25 +91,37 @@ impl Definitions {
         name: &str,
         version: u32,
     ) -> Result<Option<Arc<CompiledSaga>>, StoreError> {
+        // Version 0 stands for the highest one, which can change.
+        let key = (version > 0).then(|| (name.to_owned(), version));
+        if let Some(known) = key
+            .as_ref()
+            .and_then(|key| locked(&self.registered).get(key).cloned())
+        {
+            return Ok(Some(known));
+        }
         let Some(stored) = self.store.registered_definition(name, version).await? else {
             return Ok(None);
         };
-        if let Some(cached) = self.look_up(&stored.hash) {
-            return Ok(Some(cached.compiled));
+        let compiled = match self.look_up(&stored.hash) {
+            Some(cached) => cached.compiled,
+            None => compile(&stored)?,
+        };
+        if let Some(key) = key {
+            let mut registered = locked(&self.registered);
+            if registered.len() >= MAX_CACHED {
+                registered.clear();
+            }
+            registered.insert(key, compiled.clone());
         }
-        compile(&stored).map(Some)
+        Ok(Some(compiled))
     }
 
     fn look_up(&self, hash: &DefinitionHash) -> Option<Cached> {
-        self.cached
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(hash)
-            .cloned()
+        locked(&self.cached).get(hash).cloned()
     }
 
     fn remember(&self, compiled: Arc<CompiledSaga>, stored_at: Timestamp) {
-        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = locked(&self.cached);
         if cached.len() >= MAX_CACHED {
             cached.clear();
         }
@@ -132,6 +147,11 @@ pub fn to_stored(compiled: &CompiledSaga, now: Timestamp) -> StoredDefinition {
         created_at: now,
         registered_at: None,
     }
+}
+
+/// A panic elsewhere leaves a cache as good as it was.
+fn locked<T>(cache: &Mutex<T>) -> MutexGuard<'_, T> {
+    cache.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn compile(stored: &StoredDefinition) -> Result<Arc<CompiledSaga>, StoreError> {

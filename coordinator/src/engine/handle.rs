@@ -20,6 +20,7 @@ use crate::store::{Incarnation, Store, StoreError, Stored};
 use super::committer;
 use super::definitions::Definitions;
 use super::error::EngineError;
+use super::lanes::lanes;
 use super::live::View;
 use super::message::{CommandFailed, Loaded, Message, StartFailed, Until};
 use super::options::{EngineOptions, Ownership};
@@ -104,11 +105,7 @@ impl Engine {
             options,
         } = parts;
         let mut tasks = JoinSet::new();
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "bounded by max_live: at most one append per live transaction"
-        )]
-        let (commits, queue) = mpsc::unbounded_channel();
+        let (commits, queue) = lanes();
         let (healthy, store_healthy) = watch::channel(true);
         tasks.spawn(committer::run(store.clone(), queue, healthy));
         let live_count = Arc::new(AtomicUsize::new(0));

@@ -21,6 +21,7 @@ mod committer;
 mod definitions;
 mod error;
 mod handle;
+mod lanes;
 mod live;
 mod message;
 mod options;

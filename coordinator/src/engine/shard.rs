@@ -26,6 +26,7 @@ use crate::store::Appended;
 use super::committer::Commit;
 use super::error::EngineError;
 use super::handle::{Start, Started, difference};
+use super::lanes::{CommitSender, Lane};
 use super::live::{Live, View, Waiter};
 use super::message::{
     CallDone, CommandFailed, CommitDone, Loaded, Message, Reply, StartFailed, Until,
@@ -42,7 +43,7 @@ pub(super) struct ShardParts {
     pub(super) options: EngineOptions,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) caller: Arc<dyn Caller>,
-    pub(super) commits: mpsc::UnboundedSender<Commit>,
+    pub(super) commits: CommitSender,
     /// Live transactions of all shards.
     pub(super) live_count: Arc<AtomicUsize>,
     pub(super) reads: Arc<Reads>,
@@ -336,13 +337,17 @@ impl Shard {
         let Some(live) = self.live.get_mut(gid) else {
             return;
         };
+        let lane = if live.needs_write() {
+            Lane::Awaited
+        } else {
+            Lane::Unawaited
+        };
         let commit = Commit {
             append: live.append(leaving),
             stay: live.stay,
             done: self.committed_sender.clone(),
         };
-        // The committer ends after the shards.
-        let _ = self.parts.commits.send(commit);
+        self.parts.commits.send(lane, commit);
     }
 
     fn flush_due(&mut self) {
