@@ -108,6 +108,8 @@ async fn what_was_read_before_the_end_is_not_begun_anew() {
     let old = world.stored("g").await;
     run.engine.command(&gid("g"), Command::Retry).await.unwrap();
     assert_eq!(run.ended("g").await, PublicState::Succeeded);
+    // By what was read, the next call is due.
+    world.pass(LONG, &run).await;
     run.engine.load(old, &reading).await.unwrap();
     assert_eq!(run.engine.live_count(), 0);
     run.stop().await;
