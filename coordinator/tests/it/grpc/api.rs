@@ -5,6 +5,7 @@ use std::time::Duration;
 use amends_coordinator::app::Coordinator;
 use amends_coordinator::config::{Config, Setting, Sources, load};
 use amends_proto::v1;
+use amends_proto::v1::admin_service_client::AdminServiceClient;
 use amends_proto::v1::registry_service_client::RegistryServiceClient;
 use amends_proto::v1::saga_service_client::SagaServiceClient;
 use amends_proto::v1::transaction_service_client::TransactionServiceClient;
@@ -96,6 +97,17 @@ impl Api {
         };
         let found = self.transactions().get_transaction(request).await;
         found.unwrap().into_inner().transaction.unwrap()
+    }
+
+    /// Asks until everything left over by an earlier run has been taken up.
+    pub(super) async fn recovered(&self) {
+        let mut client = AdminServiceClient::new(self.channel.clone());
+        loop {
+            let status = client.get_status(v1::GetStatusRequest {}).await.unwrap();
+            if status.into_inner().recovered {
+                return;
+            }
+        }
     }
 
     /// Waits for the end.

@@ -198,12 +198,8 @@ async fn a_corrupt_log_is_seen() {
     sqlx::query(corrupt).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     let api = api.restart(&settings).await;
-    let bad = loop {
-        let bad = api.get("bad").await;
-        if bad.summary.as_ref().unwrap().cause.is_some() {
-            break bad;
-        }
-    };
+    api.recovered().await;
+    let bad = api.get("bad").await;
     assert_eq!(state(&bad), Stuck);
     let failure = bad.summary.unwrap().cause.unwrap().failure.unwrap();
     assert_eq!(failure.code, "LOG_CORRUPT");
