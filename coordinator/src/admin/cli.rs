@@ -15,12 +15,7 @@ use super::tx::TxArgs;
 
 /// A coordinator for distributed transactions: server and command line in one.
 #[derive(Debug, Parser)]
-#[command(
-    name = "amends",
-    version,
-    propagate_version = true,
-    arg_required_else_help = true
-)]
+#[command(name = "amends", version, arg_required_else_help = true)]
 #[command(after_help = EXIT_CODES_HELP)]
 pub(super) struct Cli {
     #[command(subcommand)]

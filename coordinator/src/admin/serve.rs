@@ -11,6 +11,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::output::print_line;
 use crate::config::{Log, LogFormat};
+use crate::store::StoreError;
 
 /// Arguments of `amends serve`.
 #[derive(Debug, Args)]
@@ -38,14 +39,20 @@ pub(super) fn run(args: &ServeArgs) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
-/// An error with everything that led to it.
-pub(super) fn failed(error: &dyn Error) -> CommandError {
+/// An error with everything that led to it, and its stable code if it has one.
+pub(super) fn failed(error: &(dyn Error + 'static)) -> CommandError {
     let mut text = error.to_string();
+    let mut code = None;
     let mut inner = error.source();
     while let Some(source) = inner {
         text.push_str(": ");
         text.push_str(&source.to_string());
+        code = code.or_else(|| source.downcast_ref().map(StoreError::code));
         inner = source.source();
+    }
+    if let Some(code) = code {
+        text.push_str("\n  reason: ");
+        text.push_str(code);
     }
     CommandError::Failed(text)
 }

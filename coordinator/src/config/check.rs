@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::error::Problem;
 use super::schema::Config;
 
+/// Most shards: far above the cores of any machine.
+const MAX_SHARDS: u32 = 1_024;
+
 /// Adds a problem for each rule that is broken.
 pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
     let mut rule = |holds: bool, text: String| {
@@ -46,6 +49,10 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
             format!("{key}: must be longer than 0s"),
         );
     }
+    rule(
+        config.engine.shards <= MAX_SHARDS,
+        format!("engine.shards: must be at most {MAX_SHARDS}"),
+    );
     rule(
         config.participants.lease > config.participants.heartbeat_interval,
         "participants.lease must be longer than participants.heartbeat_interval".to_owned(),

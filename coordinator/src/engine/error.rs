@@ -59,9 +59,7 @@ impl EngineError {
             Self::Rejected(rejected) => rejected.code(),
             Self::Parked { .. } => "LOG_CORRUPT",
             Self::NotOwned(_) => "NOT_OWNED",
-            Self::Store(StoreError::Unavailable(_)) => "STORE_UNAVAILABLE",
-            Self::Store(StoreError::Unusable { code, .. }) => code,
-            Self::Store(StoreError::Corrupt(_)) => "STORE_CORRUPT",
+            Self::Store(error) => error.code(),
             Self::Stopping => "STOPPING",
         }
     }

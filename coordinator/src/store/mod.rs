@@ -223,6 +223,18 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+impl StoreError {
+    /// Its stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "STORE_UNAVAILABLE",
+            Self::Unusable { code, .. } => code,
+            Self::Corrupt(_) => "STORE_CORRUPT",
+        }
+    }
+}
+
 /// Result of a store operation.
 pub type StoreResult<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 

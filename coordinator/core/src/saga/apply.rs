@@ -229,13 +229,16 @@ fn turn_back(saga: &mut Saga, cause: &Cause, in_doubt: &[StepName]) {
     };
 }
 
+/// An operator's retry: what waits is due, with a fresh budget.
 fn forget_waits(saga: &mut Saga, at: Timestamp) {
     for step in &mut saga.steps {
         if let Forward::Waiting { until } = &mut step.forward {
             *until = at;
+            step.forgiven = step.attempts;
         }
         if let Undo::Waiting { until } = &mut step.undo {
             *until = at;
+            step.undo_forgiven = step.undo_attempts;
         }
     }
 }

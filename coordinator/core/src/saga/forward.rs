@@ -130,9 +130,10 @@ fn failed(draft: &mut Draft, ix: StepIx, attempt: u32, failure: Failure, patienc
     let compiled = draft.saga.definition.clone();
     let step = &compiled.steps()[ix];
     let who = (draft.saga.gid.as_str(), step.name.as_str(), Phase::Do);
-    let budget_left = patience == Patience::Budget && attempt < step.retry.max_attempts;
+    let counted = attempt.saturating_sub(draft.saga.steps[ix].forgiven);
+    let budget_left = patience == Patience::Budget && counted < step.retry.max_attempts;
     let wait = match step.kind {
-        _ if budget_left => Some(step.retry.backoff(attempt, who)),
+        _ if budget_left => Some(step.retry.backoff(counted, who)),
         StepKind::Compensable => None,
         // Its outcome must become known, or it must be done: slow retries go on.
         StepKind::Pivot | StepKind::Retriable => Some(step.retry.slow_backoff(attempt, who)),

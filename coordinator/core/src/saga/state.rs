@@ -78,6 +78,11 @@ pub struct StepRun {
     pub attempts: u32,
     /// Attempts of its compensation so far.
     pub undo_attempts: u32,
+    /// Attempts of the step that an operator's retry has forgiven: they do not
+    /// count against the budget.
+    pub forgiven: u32,
+    /// The same for its compensation.
+    pub undo_forgiven: u32,
     /// How often its participant has asked to be called again later.
     pub postponed: u32,
     /// The last failure of any call.
@@ -290,6 +295,8 @@ impl StepRun {
             undo: Undo::NotNeeded,
             attempts: 0,
             undo_attempts: 0,
+            forgiven: 0,
+            undo_forgiven: 0,
             postponed: 0,
             last_failure: None,
             stuck: None,

@@ -77,9 +77,10 @@ fn failed(draft: &mut Draft, ix: StepIx, attempt: u32, failure: Failure, budget:
     let compiled = draft.saga.definition.clone();
     let step = &compiled.steps()[ix];
     let who = (draft.saga.gid.as_str(), step.name.as_str(), Phase::Undo);
-    let in_budget = attempt < budget;
+    let counted = attempt.saturating_sub(draft.saga.steps[ix].undo_forgiven);
+    let in_budget = counted < budget;
     let wait = if in_budget {
-        step.undo_retry.backoff(attempt, who)
+        step.undo_retry.backoff(counted, who)
     } else {
         step.undo_retry.slow_backoff(attempt, who)
     };

@@ -314,3 +314,21 @@ fn a_step_that_is_in_progress_for_weeks_keeps_a_bounded_log() {
     }
     assert!(run.log.len() < 60, "{} records", run.log.len());
 }
+
+#[test]
+fn an_operators_retry_gives_a_fresh_budget() {
+    let mut run = Run::begin(&compile(vec![step("a", &[])]), Payload::null());
+    for _ in 0..5 {
+        run.answer("a", unknown());
+        run.command(Command::Retry).unwrap();
+        assert_eq!(
+            run.under_way(),
+            ["do a"],
+            "an impatient operator does not turn it back"
+        );
+    }
+    run.answer("a", unknown());
+    run.sleep();
+    run.answer("a", unknown());
+    assert_eq!(run.under_way(), ["undo a"]);
+}

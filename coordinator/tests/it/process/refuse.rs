@@ -36,6 +36,7 @@ async fn stores_that_cannot_be_used() {
     ] {
         let errors = refused(folder.path(), store).await;
         assert!(errors.contains(expected), "{store}: {errors}");
+        assert!(errors.contains("reason: "), "{store}: {errors}");
         assert!(!errors.contains("panicked"), "{store}: {errors}");
     }
 }
@@ -46,6 +47,7 @@ async fn a_file_that_another_coordinator_uses() {
     let first = Process::start(folder.path(), "sqlite:amends.db", "").await;
     let errors = refused(folder.path(), "sqlite:amends.db").await;
     assert!(errors.contains("amends.db"), "{errors}");
+    assert!(errors.contains("reason: STORE_LOCKED"), "{errors}");
     first.kill().await;
     Process::start(folder.path(), "sqlite:amends.db", "")
         .await

@@ -23,6 +23,9 @@ async fn by_either_signal_loses_nothing() {
         process.signal(signal);
         let status = process.exit().await;
         assert_eq!(status.code(), Some(0), "{name}: {status}");
+        // The file alone is the whole store: whoever copies it has everything.
+        let log = std::fs::metadata(folder.path().join("amends.db-wal"));
+        assert_eq!(log.map_or(0, |log| log.len()), 0, "{name}");
         let accepted = starting.await.unwrap();
         let next = Process::start(folder.path(), store, "").await;
         check(&next.address, &accepted, &ledger, name).await;
