@@ -100,6 +100,7 @@
 //! - [`consumer_log`], [`tables`]: the idempotence contract and its tables;
 //! - [`Saga`], [`Val`], `wire!`: sagas in code, typed data between their steps;
 //! - [`Client`], [`Run`], [`Outcome`]: starts sagas and follows them;
+//! - [`Access`]: the token and certificates for a coordinator that wants them;
 //! - [`testing`]: the test kit.
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
@@ -108,6 +109,7 @@ compile_error!("enable at least one of the features `sqlite`, `postgres` and `my
 /// The API's own types, where public functions take or give them.
 pub use amends_proto::v1 as proto;
 
+pub mod access;
 mod backoff;
 pub mod client;
 pub mod conn;
@@ -120,6 +122,7 @@ pub mod step_ref;
 pub mod tables;
 pub mod testing;
 
+pub use access::{Access, AccessError};
 pub use client::{Client, ClientError, Gid, Outcome, Run};
 pub use conn::{Conn, Database, DatabaseError, Row, Value};
 pub use consumer_log::{Seen, first_delivery};

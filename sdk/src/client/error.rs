@@ -5,7 +5,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::BoxError;
+use crate::access::AccessError;
 use crate::saga::DefinitionError;
 
 /// Why a call of the coordinator did not succeed.
@@ -82,15 +82,10 @@ pub enum ClientError {
         #[source]
         source: serde_json::Error,
     },
-    /// The address of the coordinator cannot be one.
-    #[error("no address of a coordinator: `{address}`")]
-    Address {
-        /// As it was given.
-        address: String,
-        /// Why.
-        #[source]
-        source: BoxError,
-    },
+    /// No connection can be made with this address, token and certificates:
+    /// change the configuration.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// An answer that this client does not understand: report it.
     #[error("unexpected answer: {message}")]
     Unexpected {
@@ -119,10 +114,9 @@ impl ClientError {
             | Self::Refused { reason, .. }
             | Self::Denied { reason, .. }
             | Self::Unavailable { reason, .. } => reason,
-            Self::Definition(_)
-            | Self::Data { .. }
-            | Self::Address { .. }
-            | Self::Unexpected { .. } => "",
+            Self::Definition(_) | Self::Data { .. } | Self::Access(_) | Self::Unexpected { .. } => {
+                ""
+            }
         }
     }
 

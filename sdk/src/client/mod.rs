@@ -18,28 +18,24 @@ use amends_proto::v1::{
     ListTransactionsResponse, RegisterDefinitionRequest, Transaction, TransactionState,
 };
 use serde::Serialize;
-use tonic::transport::{Channel, Endpoint};
 
 pub use error::{ClientError, FieldViolation};
 pub use run::{Outcome, Run};
 pub use start::{Gid, Start, Startable};
 
+use crate::access::{Access, Wire};
 use crate::saga::Saga;
 use call::{Attempt, Budget, repeat};
 
 /// How long a call is repeated while the coordinator cannot be reached.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Without keep-alive a connection whose other side vanished is never noticed.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of one answer; lists of large transactions are the largest.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// A connection to a coordinator. Cheap to clone; clones share it.
 #[derive(Clone, Debug)]
 pub struct Client {
-    channel: Channel,
+    wire: Wire,
     patience: Duration,
 }
 
@@ -50,21 +46,21 @@ impl Client {
     /// runtime.
     ///
     /// # Errors
-    /// [`ClientError::Address`] when that cannot be an address.
+    /// [`ClientError::Access`] when that cannot be an address, and for
+    /// `https://`, which needs [`connect_with`](Self::connect_with).
     pub fn connect(address: impl AsRef<str>) -> Result<Self, ClientError> {
-        let address = address.as_ref();
-        let endpoint = Endpoint::from_shared(address.to_owned())
-            .map_err(|source| ClientError::Address {
-                address: address.to_owned(),
-                source: source.into(),
-            })?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .tcp_nodelay(true);
+        Self::connect_with(address, &Access::new())
+    }
+
+    /// The same for a coordinator that wants a token or TLS.
+    ///
+    /// # Errors
+    /// [`ClientError::Access`] when the address and the access make no
+    /// connection. Whether the coordinator accepts the token shows with the
+    /// first call: [`ClientError::Denied`].
+    pub fn connect_with(address: impl AsRef<str>, access: &Access) -> Result<Self, ClientError> {
         Ok(Self {
-            channel: endpoint.connect_lazy(),
+            wire: access.connect(address.as_ref(), None)?,
             patience: DEFAULT_PATIENCE,
         })
     }
@@ -229,13 +225,12 @@ impl Client {
         self.patience
     }
 
-    pub(crate) fn sagas(&self) -> SagaServiceClient<Channel> {
-        SagaServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    pub(crate) fn sagas(&self) -> SagaServiceClient<Wire> {
+        SagaServiceClient::new(self.wire.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
-    pub(crate) fn transactions(&self) -> TransactionServiceClient<Channel> {
-        TransactionServiceClient::new(self.channel.clone())
-            .max_decoding_message_size(MAX_ANSWER_BYTES)
+    pub(crate) fn transactions(&self) -> TransactionServiceClient<Wire> {
+        TransactionServiceClient::new(self.wire.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
     fn budget(&self) -> Budget {

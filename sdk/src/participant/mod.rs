@@ -44,7 +44,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::consumer_log::DEFAULT_RETENTION;
-use crate::{BoxError, Database, DatabaseError, Service, ServiceDef};
+use crate::{Access, BoxError, Database, DatabaseError, Service, ServiceDef};
 use registration::Registration;
 
 /// The longest `Execute` request and answer: 1 MiB of payload, and the rest.
@@ -105,6 +105,7 @@ impl Participant {
             listen: "127.0.0.1:0".to_owned(),
             advertise: None,
             coordinator: None,
+            access: Access::new(),
             concurrency: MAX_CONCURRENCY,
             retention: DEFAULT_RETENTION,
         }
@@ -120,6 +121,7 @@ pub struct ParticipantBuilder {
     listen: String,
     advertise: Option<String>,
     coordinator: Option<String>,
+    access: Access,
     concurrency: usize,
     retention: Duration,
 }
@@ -143,10 +145,17 @@ impl ParticipantBuilder {
         self
     }
 
-    /// The coordinator to register with, `http://host:port`. Without one the
+    /// The coordinator to register with, `http://host:port` or, with
+    /// [`access`](Self::access), `https://host:port`. Without one the
     /// participant serves whoever calls.
     pub fn coordinator(mut self, url: impl Into<String>) -> Self {
         self.coordinator = Some(url.into());
+        self
+    }
+
+    /// The token and the certificates for the coordinator. Default none.
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
         self
     }
 
@@ -196,7 +205,7 @@ impl ParticipantBuilder {
             None => address.to_string(),
         };
         let registration = match &self.coordinator {
-            Some(url) => Some(Registration::new(url, &services, &advertise)?),
+            Some(url) => Some(Registration::new(url, &self.access, &services, &advertise)?),
             None => None,
         };
 

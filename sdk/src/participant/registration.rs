@@ -9,10 +9,10 @@ use amends_proto::v1::registry_service_client::RegistryServiceClient;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::ParticipantError;
+use crate::access::{Access, Wire};
 use crate::backoff::Backoff;
 use crate::step_ref::{Compensation, Effects};
 use crate::{ServiceDef, StepError};
@@ -25,9 +25,6 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 const MAX_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A dead connection must show, even while nothing is sent.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
-
 const RETRY: Backoff = Backoff {
     first: Duration::from_millis(200),
     most: Duration::from_secs(5),
@@ -35,27 +32,20 @@ const RETRY: Backoff = Backoff {
 
 /// What there is to register.
 pub(super) struct Registration {
-    client: RegistryServiceClient<Channel>,
+    client: RegistryServiceClient<Wire>,
     requests: Vec<v1::RegisterParticipantRequest>,
 }
 
 impl Registration {
     pub(super) fn new(
         url: &str,
+        access: &Access,
         services: &BTreeMap<&'static str, ServiceDef>,
         address: &str,
     ) -> Result<Self, ParticipantError> {
-        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| {
-            let text = format!("`{url}` is no URL of a coordinator: {error}");
-            ParticipantError::Configuration(text)
-        })?;
-        let channel = endpoint
-            .connect_timeout(CALL_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE)
-            .keep_alive_while_idle(true)
-            .connect_lazy();
+        let wire = access
+            .connect(url, Some(CALL_TIMEOUT))
+            .map_err(|error| ParticipantError::Configuration(error.to_string()))?;
         let instance_id = uuid::Uuid::now_v7().to_string();
         let requests = services
             .values()
@@ -67,7 +57,7 @@ impl Registration {
             })
             .collect();
         Ok(Self {
-            client: RegistryServiceClient::new(channel),
+            client: RegistryServiceClient::new(wire),
             requests,
         })
     }

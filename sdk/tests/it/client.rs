@@ -313,7 +313,7 @@ async fn what_cannot_be_right_is_not_sent() {
     let error = Client::connect("no address").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no address of a coordinator: `no address`"
+        "no address of a coordinator: `no address`: invalid uri character"
     );
 }
 

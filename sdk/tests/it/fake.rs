@@ -54,9 +54,7 @@ impl Fake {
     }
 
     pub fn start_at(address: SocketAddr, script: impl IntoIterator<Item = Say>) -> Self {
-        let (tell, asked) = mpsc::channel(MAX_ASKED);
-        let script = Arc::new(Mutex::new(script.into_iter().collect()));
-        let service = Scripted { script, tell };
+        let (service, asked) = Scripted::new(script);
         let listener = std::net::TcpListener::bind(address).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -105,13 +103,20 @@ impl Drop for Fake {
     }
 }
 
+/// The services alone, for a server of the test's own.
 #[derive(Clone)]
-struct Scripted {
+pub struct Scripted {
     script: Arc<Mutex<VecDeque<Say>>>,
     tell: mpsc::Sender<Asked>,
 }
 
 impl Scripted {
+    pub fn new(script: impl IntoIterator<Item = Say>) -> (Self, mpsc::Receiver<Asked>) {
+        let (tell, asked) = mpsc::channel(MAX_ASKED);
+        let script = Arc::new(Mutex::new(script.into_iter().collect()));
+        (Self { script, tell }, asked)
+    }
+
     async fn say(&self, asked: Asked) -> Result<Say, Status> {
         self.tell
             .try_send(asked)

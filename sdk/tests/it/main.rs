@@ -8,6 +8,8 @@
 )]
 
 #[cfg(feature = "macros")]
+mod access;
+#[cfg(feature = "macros")]
 mod client;
 mod conn;
 mod consumer_log;

@@ -387,7 +387,7 @@ async fn what_cannot_work_is_said_at_once() {
             .start()
             .await
             .unwrap_err();
-        check("is no URL of a coordinator", url).await;
+        check("no address of a coordinator", url).await;
         let twice = builder().service(shelf.clone()).start().await.unwrap_err();
         check("added twice", twice).await;
         let none = Participant::builder(database.clone())
