@@ -1,50 +1,56 @@
-//! Writing a batch: three statements, however many items there are.
+//! Writing a batch, in the common case that everything is as its writer believes.
 //!
-//! The batch travels as one JSON value, so that each statement has one text and
-//! is prepared once.
+//! Each chunk of the batch is one text of up to three statements (new
+//! transactions, known ones, log rows), because a trip to the thread that
+//! speaks to SQLite costs more than a row does. The rows are bound to a list of
+//! `VALUES`, padded to a power of two with rows of nulls, so that there are few
+//! texts and each is prepared once. No statement reports what it wrote: as many
+//! changes as rows say that all were written. Otherwise nothing is kept, and
+//! [`doubtful`] looks at each.
 
-use std::collections::HashSet;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection};
 
-use sqlx::{Connection, SqliteConnection};
-
+use super::doubtful;
 use crate::store::rows::NewRow;
 use crate::store::{Append, Appended, Incarnation, StoreError};
 
-/// New transactions: those whose id is free.
-const CREATE: &str = "INSERT INTO transactions (gid, kind, state, definition_hash, \
-        definition_name, definition_version, cause_step, cause_code, cause_message, owner, \
-        generation, last_record, created_at, updated_at, finished_at, wake_at) \
-    SELECT value ->> 'gid', value ->> 'kind', value ->> 'state', value ->> 'definition_hash', \
-        value ->> 'definition_name', value ->> 'definition_version', value ->> 'cause_step', \
-        value ->> 'cause_code', value ->> 'cause_message', $2, value ->> 'generation', \
-        value ->> 'last', value ->> 'created_at', value ->> 'updated_at', \
-        value ->> 'finished_at', value ->> 'wake_at' \
-    FROM json_each($1) WHERE value ->> 'previous' = 0 \
-    ON CONFLICT DO NOTHING RETURNING gid";
+/// Most rows of one text. Bounds how many texts there are and how large they
+/// get; more rows per trip would save little.
+const CHUNK: usize = 64;
 
-/// Known transactions: those that are still as the writer believes.
-const ADVANCE: &str = "UPDATE transactions SET state = value ->> 'state', \
-        cause_step = value ->> 'cause_step', cause_code = value ->> 'cause_code', \
-        cause_message = value ->> 'cause_message', last_record = value ->> 'last', \
-        updated_at = value ->> 'updated_at', finished_at = value ->> 'finished_at', \
-        wake_at = value ->> 'wake_at', parked = NULL \
-    FROM json_each($1) \
-    WHERE value ->> 'previous' > 0 AND gid = value ->> 'gid' AND owner = $2 \
-        AND generation = value ->> 'generation' AND last_record = value ->> 'previous' \
-    RETURNING gid";
+/// New transactions; first parameter: the owner.
+const CREATE: Values = Values {
+    before: "INSERT INTO transactions (owner, gid, kind, state, definition_hash, \
+            definition_name, definition_version, cause_step, cause_code, cause_message, \
+            generation, last_record, created_at, updated_at, finished_at, wake_at) \
+        SELECT ?, * FROM (VALUES ",
+    columns: 15,
+    after: ") WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING;",
+};
 
-/// The log rows of those that were written and have new records.
-const LOG: &str = "INSERT INTO transaction_log (gid, seq, records) \
-    SELECT value ->> 'gid', value ->> 'first', value ->> 'records' FROM json_each($1) \
-    WHERE value ->> 'records' <> ''";
+/// Known transactions; last parameter: the owner.
+const ADVANCE: Values = Values {
+    before: "UPDATE transactions SET state = column4, last_record = column5, \
+            updated_at = column6, finished_at = column7, wake_at = column8, \
+            cause_step = column9, cause_code = column10, cause_message = column11, \
+            parked = NULL \
+        FROM (VALUES ",
+    columns: 11,
+    after: ") WHERE gid = column1 AND generation = column2 AND last_record = column3 \
+        AND owner = ?;",
+};
 
-/// Those that an earlier try of the same write has written, and nothing since.
-/// One without records needs no place here: it advances as often as it comes.
-const WRITTEN_BEFORE: &str = "SELECT t.gid FROM json_each($1) \
-    JOIN transactions t ON t.gid = value ->> 'gid' AND t.owner = $2 \
-        AND t.generation = value ->> 'generation' AND t.last_record = value ->> 'last' \
-    JOIN transaction_log l ON l.gid = t.gid AND l.seq = value ->> 'first' \
-        AND l.records = value ->> 'records'";
+/// Log rows. One that is there already is no error here, but a change too few:
+/// it may belong to a repetition, which [`doubtful`] recognizes.
+const LOG: Values = Values {
+    before: "INSERT INTO transaction_log (gid, seq, records) SELECT * FROM (VALUES ",
+    columns: 3,
+    after: ") WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING;",
+};
+
+type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 pub(super) async fn append(
     connection: &mut SqliteConnection,
@@ -53,29 +59,10 @@ pub(super) async fn append(
 ) -> Result<Vec<Appended>, StoreError> {
     let rows = batch.iter().map(NewRow::try_from);
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
-    let all = json(&rows)?;
-    let created = rows.iter().filter(|row| row.previous == 0).count();
-    let mut written = HashSet::with_capacity(rows.len());
-
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    if created > 0 {
-        written.extend(gids(&mut transaction, CREATE, &all, owner).await?);
+    if write_all(connection, owner, &rows).await? {
+        return Ok(vec![Appended::Written; rows.len()]);
     }
-    if created < rows.len() {
-        written.extend(gids(&mut transaction, ADVANCE, &all, owner).await?);
-    }
-    if written.len() == rows.len() {
-        log(&mut transaction, &all).await?;
-    } else {
-        let (new, rest): (Vec<_>, Vec<_>) = rows.iter().partition(|r| written.contains(r.gid));
-        if !new.is_empty() {
-            log(&mut transaction, &json(&new)?).await?;
-        }
-        let rest = json(&rest)?;
-        written.extend(gids(&mut transaction, WRITTEN_BEFORE, &rest, owner).await?);
-    }
-    transaction.commit().await?;
-
+    let written = doubtful::append(connection, owner, &rows).await?;
     let answers = rows.iter().map(|row| match written.contains(row.gid) {
         true => Appended::Written,
         false => Appended::Conflict,
@@ -83,22 +70,127 @@ pub(super) async fn append(
     Ok(answers.collect())
 }
 
-async fn gids(
+/// Writes all rows, or none and says so.
+async fn write_all(
     connection: &mut SqliteConnection,
-    statement: &'static str,
-    rows: &str,
     owner: &Incarnation,
-) -> Result<Vec<String>, StoreError> {
-    let statement = sqlx::query_scalar(statement).bind(rows).bind(&owner.0);
-    Ok(statement.fetch_all(connection).await?)
+    rows: &[NewRow<'_>],
+) -> Result<bool, StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for chunk in rows.chunks(CHUNK) {
+        let (statements, changes) = statements(owner, chunk);
+        let done = statements.execute(&mut *transaction).await?;
+        // No statement can change more than its own rows, so that the sum is
+        // right only if each part of it is.
+        if done.rows_affected() != changes {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+    }
+    transaction.commit().await?;
+    Ok(true)
 }
 
-async fn log(connection: &mut SqliteConnection, rows: &str) -> Result<(), StoreError> {
-    sqlx::query(LOG).bind(rows).execute(connection).await?;
-    Ok(())
+/// What writes `rows`, and how many changes that has to make.
+fn statements<'q>(owner: &Incarnation, rows: &[NewRow<'_>]) -> (Bound<'q>, u64) {
+    let (new, known): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.previous == 0);
+    let logged = rows.iter().filter(|row| !row.records.is_empty());
+    let logged: Vec<_> = logged.collect();
+
+    let mut text = String::new();
+    CREATE.write(&mut text, new.len());
+    ADVANCE.write(&mut text, known.len());
+    LOG.write(&mut text, logged.len());
+    // Made of the constants above and of question marks.
+    let mut query = sqlx::query(AssertSqlSafe(text));
+    if !new.is_empty() {
+        query = CREATE.bind(query.bind(&owner.0), &new, created);
+    }
+    if !known.is_empty() {
+        query = ADVANCE.bind(query, &known, advanced).bind(&owner.0);
+    }
+    query = LOG.bind(query, &logged, log_row);
+    (query, (rows.len() + logged.len()) as u64)
 }
 
-fn json<T: serde::Serialize>(rows: &[T]) -> Result<String, StoreError> {
-    let unlikely = |error: serde_json::Error| StoreError::Corrupt(error.to_string());
-    serde_json::to_string(rows).map_err(unlikely)
+fn created<'q>(query: Bound<'q>, row: &NewRow<'_>) -> Bound<'q> {
+    query
+        .bind(row.gid)
+        .bind(row.kind)
+        .bind(row.state)
+        .bind(row.definition_hash)
+        .bind(row.definition_name)
+        .bind(row.definition_version)
+        .bind(row.cause_step.as_deref())
+        .bind(row.cause_code.as_deref())
+        .bind(row.cause_message.as_deref())
+        .bind(row.generation)
+        .bind(row.last)
+        .bind(row.created_at)
+        .bind(row.updated_at)
+        .bind(row.finished_at)
+        .bind(row.wake_at)
+}
+
+fn advanced<'q>(query: Bound<'q>, row: &NewRow<'_>) -> Bound<'q> {
+    query
+        .bind(row.gid)
+        .bind(row.generation)
+        .bind(row.previous)
+        .bind(row.state)
+        .bind(row.last)
+        .bind(row.updated_at)
+        .bind(row.finished_at)
+        .bind(row.wake_at)
+        .bind(row.cause_step.as_deref())
+        .bind(row.cause_code.as_deref())
+        .bind(row.cause_message.as_deref())
+}
+
+fn log_row<'q>(query: Bound<'q>, row: &NewRow<'_>) -> Bound<'q> {
+    query.bind(row.gid).bind(row.first).bind(row.records)
+}
+
+/// A statement around a list of `VALUES`.
+struct Values {
+    before: &'static str,
+    columns: usize,
+    after: &'static str,
+}
+
+impl Values {
+    /// Adds the statement for `rows` rows to `text`; for none, nothing.
+    fn write(&self, text: &mut String, rows: usize) {
+        if rows == 0 {
+            return;
+        }
+        let row = format!(",({})", &",?".repeat(self.columns)[1..]);
+        text.push_str(self.before);
+        text.push_str(&row.repeat(padded(rows))[1..]);
+        text.push_str(self.after);
+    }
+
+    /// Binds `rows` with `one`, and nulls to the rows that pad them.
+    fn bind<'q>(
+        &self,
+        mut query: Bound<'q>,
+        rows: &[&NewRow<'_>],
+        one: fn(Bound<'q>, &NewRow<'_>) -> Bound<'q>,
+    ) -> Bound<'q> {
+        for row in rows {
+            query = one(query, row);
+        }
+        for _ in 0..(padded(rows.len()) - rows.len()) * self.columns {
+            query = query.bind(None::<i64>);
+        }
+        query
+    }
+}
+
+/// How many rows a list for `rows` has.
+fn padded(rows: usize) -> usize {
+    match rows {
+        0 => 0,
+        some => some.next_power_of_two(),
+    }
 }

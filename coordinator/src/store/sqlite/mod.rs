@@ -5,6 +5,7 @@
 //! ([`lock`]), so every other incarnation is a dead one and leases do nothing.
 
 mod append;
+mod doubtful;
 mod lock;
 mod open;
 

@@ -20,6 +20,9 @@ static MIGRATOR: Migrator = sqlx::migrate!("../migrations/coordinator/sqlite");
 
 /// How long a statement waits for somebody else's, a backup's for example.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most statements that a connection keeps prepared: all that writing batches
+/// makes, of all sizes, and the others.
+const MAX_PREPARED: usize = 160;
 /// Most connections that read.
 const MAX_READERS: u32 = 4;
 
@@ -92,6 +95,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
+        .statement_cache_capacity(MAX_PREPARED)
         .disable_statement_logging()
 }
 

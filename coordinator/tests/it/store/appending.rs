@@ -1,6 +1,6 @@
 //! Writing batches, and what is found afterwards.
 
-use amends_coordinator::store::{Appended, Incarnation, MAX_APPEND_BATCH};
+use amends_coordinator::store::{Append, Appended, Incarnation, MAX_APPEND_BATCH};
 use amends_core::id::{Generation, RecordNo};
 use amends_core::saga::PublicState;
 use amends_core::time::Timestamp;
@@ -201,6 +201,48 @@ pub(super) async fn a_full_batch_is_written(place: &Place) {
             .iter()
             .all(|row| row.log.len() == 2 && row.last == RecordNo(3))
     );
+}
+
+/// More than one statement takes, of every kind, with one conflict at the end.
+pub(super) async fn a_conflict_fails_its_item_only_in_a_large_batch(place: &Place) {
+    let store = place.open("a").await;
+    let known: Vec<_> = (0..70).map(|n| begin(&format!("known{n}"))).collect();
+    write(store.as_ref(), &known).await;
+    let mut batch: Vec<_> = known.iter().map(next).collect();
+    batch.extend((0..70).map(|n| begin(&format!("new{n}"))));
+    let mut taken = begin("known7");
+    taken.records = r#"["other"]"#.to_owned();
+    let result = store
+        .append(&[&batch[71..], &[taken]].concat())
+        .await
+        .unwrap();
+    assert_eq!(result.last(), Some(&Appended::Conflict));
+    assert!(result[..69].iter().all(|one| *one == Appended::Written));
+    // The rest, beside a repetition.
+    write(store.as_ref(), &batch).await;
+    for item in &batch {
+        let found = load(store.as_ref(), item.gid.as_str()).await.unwrap();
+        let written = found.log.last().unwrap();
+        assert_eq!((found.last, &written.1), (item.last, &item.records));
+    }
+}
+
+pub(super) async fn a_batch_of_any_size_is_written(place: &Place) {
+    let store = place.open("a").await;
+    let mut known: Vec<Append> = Vec::new();
+    for new in [1, 2, 3, 5, 0, 8, 33] {
+        let begun = (0..new).map(|n| begin(&format!("t{new}-{n}")));
+        let batch: Vec<_> = known.iter().map(next).chain(begun).collect();
+        write(store.as_ref(), &batch).await;
+        known = batch;
+    }
+    for item in &known {
+        let found = load(store.as_ref(), item.gid.as_str()).await.unwrap();
+        assert_eq!(
+            (found.last, found.summary),
+            (item.last, item.summary.clone())
+        );
+    }
 }
 
 pub(super) async fn an_empty_batch_is_fine(place: &Place) {

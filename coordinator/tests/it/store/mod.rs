@@ -45,6 +45,8 @@ conformance! {
         a_write_that_others_followed_is_no_repetition
         a_summary_may_be_written_alone
         a_full_batch_is_written
+        a_conflict_fails_its_item_only_in_a_large_batch
+        a_batch_of_any_size_is_written
         an_empty_batch_is_fine
         odd_texts_come_back_as_they_were
         long_records_come_back_as_they_were
