@@ -100,6 +100,9 @@
 //! - [`consumer_log`], [`tables`]: the idempotence contract and its tables;
 //! - [`Saga`], [`Val`], `wire!`: sagas in code, typed data between their steps;
 //! - [`Client`], [`Run`], [`Outcome`]: starts sagas and follows them;
+//! - [`Client::publish`], [`NewMessage`]: publishes messages;
+//! - [`ServiceBuilder::on_message`], [`Message`], [`Subscription`]: handles them, each once;
+//! - [`outbox`], [`Conn::publish`]: publishes together with a local transaction;
 //! - [`Access`]: the token and certificates for a coordinator that wants them;
 //! - [`testing`]: the test kit.
 
@@ -113,7 +116,10 @@ pub mod access;
 mod backoff;
 pub mod client;
 pub mod conn;
+mod consumer;
 pub mod consumer_log;
+pub mod message;
+pub mod outbox;
 pub mod participant;
 pub mod saga;
 pub mod service;
@@ -123,10 +129,14 @@ pub mod tables;
 pub mod testing;
 
 pub use access::{Access, AccessError};
-pub use client::{Client, ClientError, Gid, Outcome, Run};
+pub use client::{Client, ClientError, Gid, Outcome, Published, Run};
 pub use conn::{Conn, Database, DatabaseError, Row, Value};
 pub use consumer_log::{Seen, first_delivery};
 pub use futures_util::future::BoxFuture;
+pub use message::{
+    Dedupe, ExternalMessage, LocalMessage, Message, MessageBody, MessageCx, MessageError,
+    NewMessage, Raw, Subscription,
+};
 pub use participant::{Participant, ParticipantError, RunningParticipant};
 pub use saga::{DefinitionError, Saga, SagaBuilder, SagaRef, StepHandle, ToVal, Val, Wire};
 pub use service::{

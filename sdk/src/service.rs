@@ -37,6 +37,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::message::{MessageDef, Subscription, json_or_null};
 use crate::step_ref::{Compensation, Effects, StepRef};
 use crate::{Conn, StepCx, StepError, StepResult};
 
@@ -65,21 +66,21 @@ pub type ExternalDo<S, I, O> = for<'a> fn(&'a S, &'a StepCx, I) -> BoxFuture<'a,
 pub type ExternalUndo<S, I, O> =
     for<'a> fn(&'a S, &'a StepCx, &'a I, Option<&'a O>) -> BoxFuture<'a, StepResult<()>>;
 
-/// A struct with steps.
+/// A struct with steps and handlers of messages.
 pub trait Service: Send + Sync + Sized + 'static {
     /// The name under which it registers: 1 to 128 of a-z, 0-9, `-`, `_`, `.`.
     /// It is stored; renaming the struct must not change it.
     const NAME: &'static str;
 
-    /// Describes its steps.
+    /// Describes its steps and handlers.
     fn define(self: Arc<Self>) -> ServiceDef;
 }
 
 /// Builds the description of a service.
 #[must_use = "call `build`"]
 pub struct ServiceBuilder<S> {
-    service: Arc<S>,
-    def: ServiceDef,
+    pub(crate) service: Arc<S>,
+    pub(crate) def: ServiceDef,
 }
 
 impl<S: Send + Sync + 'static> ServiceBuilder<S> {
@@ -90,6 +91,8 @@ impl<S: Send + Sync + 'static> ServiceBuilder<S> {
             def: ServiceDef {
                 name,
                 steps: BTreeMap::new(),
+                messages: Vec::new(),
+                cancels: Vec::new(),
             },
         }
     }
@@ -168,6 +171,14 @@ impl<S: Send + Sync + 'static> ServiceBuilder<S> {
         self
     }
 
+    /// Lets the cancel message of a saga, of this topic and tag, undo the steps
+    /// of this service that it names. It is received by the group that has the
+    /// service's name.
+    pub fn cancel_on(mut self, topic: impl Into<String>, tag: impl Into<String>) -> Self {
+        self.def.cancels.push((topic.into(), tag.into()));
+        self
+    }
+
     /// The finished description.
     pub fn build(self) -> ServiceDef {
         self.def
@@ -189,6 +200,9 @@ impl<S: Send + Sync + 'static> ServiceBuilder<S> {
 pub struct ServiceDef {
     name: &'static str,
     steps: BTreeMap<&'static str, StepDef>,
+    pub(crate) messages: Vec<MessageDef>,
+    /// Topic and tag of the cancel messages that it obeys.
+    pub(crate) cancels: Vec<(String, String)>,
 }
 
 impl ServiceDef {
@@ -203,6 +217,16 @@ impl ServiceDef {
         self.steps.values()
     }
 
+    /// Its handlers of messages, which somebody else runs from now on.
+    pub(crate) fn take_messages(&mut self) -> Vec<MessageDef> {
+        std::mem::take(&mut self.messages)
+    }
+
+    /// What its handlers of messages want.
+    pub fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
+        self.messages.iter().map(|handler| &handler.subscription)
+    }
+
     /// One step.
     #[must_use]
     pub fn step(&self, name: &str) -> Option<&StepDef> {
@@ -215,6 +239,7 @@ impl fmt::Debug for ServiceDef {
         f.debug_struct("ServiceDef")
             .field("name", &self.name)
             .field("steps", &self.steps.keys())
+            .field("subscriptions", &self.subscriptions().collect::<Vec<_>>())
             .finish()
     }
 }
@@ -280,11 +305,6 @@ pub(crate) enum Handler {
         forward: ExternalForward,
         backward: Option<ExternalBackward>,
     },
-}
-
-/// An empty body stands for `null`, as everywhere in the API.
-fn json_or_null(bytes: &Bytes) -> &[u8] {
-    if bytes.is_empty() { b"null" } else { bytes }
 }
 
 // Nothing will ever make an undecodable input decodable: a refusal, not unknown.

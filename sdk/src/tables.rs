@@ -1,5 +1,5 @@
 //! The tables that the SDK keeps in the service's own database:
-//! `consumer_log` and `consumer_failure`.
+//! `consumer_log`, `consumer_failure`, `message_outbox` and its lease.
 //!
 //! Take them in whichever way the service manages its tables: as text
 //! ([`SQLITE`], [`POSTGRES`], [`MYSQL`]), as a [`sqlx::migrate::Migrator`]
@@ -13,16 +13,24 @@ use crate::{Database, DatabaseError};
 
 /// The tables for SQLite.
 #[cfg(feature = "sqlite")]
-pub const SQLITE: &str = include_str!("../../migrations/participant/sqlite/0001_consumer_log.sql");
+pub const SQLITE: &str = concat!(
+    include_str!("../../migrations/participant/sqlite/0001_consumer_log.sql"),
+    include_str!("../../migrations/participant/sqlite/0002_message_outbox.sql"),
+);
 
 /// The tables for PostgreSQL.
 #[cfg(feature = "postgres")]
-pub const POSTGRES: &str =
-    include_str!("../../migrations/participant/postgres/0001_consumer_log.sql");
+pub const POSTGRES: &str = concat!(
+    include_str!("../../migrations/participant/postgres/0001_consumer_log.sql"),
+    include_str!("../../migrations/participant/postgres/0002_message_outbox.sql"),
+);
 
 /// The tables for MySQL and MariaDB.
 #[cfg(feature = "mysql")]
-pub const MYSQL: &str = include_str!("../../migrations/participant/mysql/0001_consumer_log.sql");
+pub const MYSQL: &str = concat!(
+    include_str!("../../migrations/participant/mysql/0001_consumer_log.sql"),
+    include_str!("../../migrations/participant/mysql/0002_message_outbox.sql"),
+);
 
 /// Where [`migrator`] notes what was applied. Not the usual table of sqlx, so
 /// that it does not meet the service's own migrations there.
@@ -60,6 +68,20 @@ pub fn migrator(dialect: Dialect) -> Migrator {
 /// PostgreSQL's catalogue, where `if not exists` does not help the slower one.
 const MAX_CREATE_ATTEMPTS: u32 = 3;
 
+/// Besides a unique row of the catalogue it can be the type or the table that
+/// the other one has just made.
+fn is_made_by_another(error: &DatabaseError) -> bool {
+    const DUPLICATE_OBJECT: &str = "42710";
+    const DUPLICATE_TABLE: &str = "42P07";
+    match error {
+        DatabaseError::Duplicate(_) | DatabaseError::Conflict(_) => true,
+        DatabaseError::Query(sqlx::Error::Database(error)) => error
+            .code()
+            .is_some_and(|code| code == DUPLICATE_OBJECT || code == DUPLICATE_TABLE),
+        _ => false,
+    }
+}
+
 impl Database {
     /// Creates the SDK's tables where they are missing; what exists stays as
     /// it is. Safe to call at every start, from several instances at once.
@@ -69,14 +91,11 @@ impl Database {
     pub async fn create_tables_if_missing(&self) -> Result<(), DatabaseError> {
         let mut attempt = 1;
         loop {
-            let created = self.create_tables().await;
-            match created {
-                Err(DatabaseError::Duplicate(_) | DatabaseError::Conflict(_))
-                    if attempt < MAX_CREATE_ATTEMPTS =>
-                {
+            match self.create_tables().await {
+                Err(error) if is_made_by_another(&error) && attempt < MAX_CREATE_ATTEMPTS => {
                     attempt += 1;
                 }
-                done => return done,
+                created => return created,
             }
         }
     }

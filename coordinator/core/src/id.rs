@@ -1,8 +1,5 @@
 //! Names and numbers as types of their own, so that none is taken for another.
 
-use std::fmt;
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 /// Longest transaction id, in characters.
@@ -36,7 +33,7 @@ pub enum BadName {
     },
 }
 
-fn check(
+pub(crate) fn check(
     text: &str,
     limit: usize,
     allowed: &'static str,
@@ -70,20 +67,39 @@ pub fn check_name(text: &str) -> Result<(), BadName> {
 }
 
 macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $limit:expr, $allowed:expr, $ok:expr, or empty) => {
+        crate::id::text_id!(@type $(#[$doc])* $name, |text: &str| match text {
+            "" => Ok(()),
+            text => crate::id::check(text, $limit, $allowed, $ok),
+        });
+
+        impl Default for $name {
+            /// The empty one.
+            fn default() -> Self {
+                Self(std::sync::Arc::from(""))
+            }
+        }
+    };
     ($(#[$doc:meta])* $name:ident, $limit:expr, $allowed:expr, $ok:expr) => {
+        crate::id::text_id!(@type $(#[$doc])* $name, |text: &str| {
+            crate::id::check(text, $limit, $allowed, $ok)
+        });
+    };
+    (@type $(#[$doc:meta])* $name:ident, $check:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<str>);
+        pub struct $name(std::sync::Arc<str>);
 
         impl $name {
             /// Checks and wraps a text.
             ///
             /// # Errors
             /// Says which rule the text breaks.
-            pub fn new(text: &str) -> Result<Self, BadName> {
-                check(text, $limit, $allowed, $ok)?;
-                Ok(Self(Arc::from(text)))
+            pub fn new(text: &str) -> Result<Self, crate::id::BadName> {
+                let check: fn(&str) -> Result<(), crate::id::BadName> = $check;
+                check(text)?;
+                Ok(Self(std::sync::Arc::from(text)))
             }
 
             /// The text.
@@ -94,8 +110,8 @@ macro_rules! text_id {
         }
 
         impl TryFrom<String> for $name {
-            type Error = BadName;
-            fn try_from(text: String) -> Result<Self, BadName> {
+            type Error = crate::id::BadName;
+            fn try_from(text: String) -> Result<Self, crate::id::BadName> {
                 Self::new(&text)
             }
         }
@@ -106,19 +122,21 @@ macro_rules! text_id {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&self.0, f)
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Debug::fmt(&self.0, f)
             }
         }
     };
 }
+
+pub(crate) use text_id;
 
 text_id!(
     /// Global transaction id: a `UUIDv7` text or the caller's own id. Printable

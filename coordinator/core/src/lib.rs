@@ -13,9 +13,14 @@
 pub mod answer;
 pub mod dag;
 pub mod id;
+pub mod log;
+pub mod message;
 pub mod payload;
+pub mod public_state;
 pub mod reference;
 pub mod retry;
 pub mod saga;
 pub mod target;
+pub mod tcc;
 pub mod time;
+pub mod took;

@@ -18,6 +18,11 @@ pub const MAX_BACKOFF: Millis = Millis::from_secs(24 * 3600);
 /// Largest growth from attempt to attempt.
 pub const MAX_MULTIPLIER: f64 = 100.0;
 
+/// Wait before asking again when a participant says "in progress" without a time.
+const DEFAULT_POSTPONE: Millis = Millis(1_000);
+/// Shortest and longest time that a participant can ask for.
+const POSTPONE_BOUNDS: (Millis, Millis) = (Millis(10), Millis(3_600_000));
+
 /// A retry policy; see [`RetryPolicy::check`] for its bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,6 +110,13 @@ impl RetryPolicy {
         let grown = self.initial_backoff.0 as f64 * self.multiplier.powf(f64::from(exponent));
         Millis(grown.min(self.max_backoff.0 as f64) as u64)
     }
+}
+
+/// How long to wait when a participant asks to be called again.
+pub(crate) fn postponement(asked: Option<Millis>) -> Millis {
+    asked
+        .unwrap_or(DEFAULT_POSTPONE)
+        .clamp(POSTPONE_BOUNDS.0, POSTPONE_BOUNDS.1)
 }
 
 /// Evenly from 0 to `bound`, both included.

@@ -5,9 +5,12 @@ use clap::{Parser, Subcommand};
 use super::bench::BenchArgs;
 use super::completion::CompletionArgs;
 use super::config::ConfigCommandArgs;
+use super::consumer::ConsumerArgs;
+use super::dead::DeadArgs;
 use super::definition::DefinitionArgs;
 use super::exit::EXIT_CODES_HELP;
 use super::migrate::MigrateArgs;
+use super::msg::MsgArgs;
 use super::participant::ParticipantArgs;
 use super::serve::ServeArgs;
 use super::status::StatusArgs;
@@ -29,6 +32,13 @@ pub(super) enum Command {
     /// Look at transactions, start them and act on them
     #[command(visible_alias = "transaction")]
     Tx(TxArgs),
+    /// Publish messages, look at them, take them back
+    #[command(visible_alias = "message")]
+    Msg(MsgArgs),
+    /// Messages that no group could handle
+    Dead(DeadArgs),
+    /// Consumer groups: what they want, and what they have handled
+    Consumer(ConsumerArgs),
     /// Definitions of sagas
     Definition(DefinitionArgs),
     /// The services that execute steps

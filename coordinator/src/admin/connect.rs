@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use amends_proto::v1::admin_service_client::AdminServiceClient;
+use amends_proto::v1::consumer_service_client::ConsumerServiceClient;
+use amends_proto::v1::dead_letter_service_client::DeadLetterServiceClient;
+use amends_proto::v1::message_service_client::MessageServiceClient;
 use amends_proto::v1::registry_service_client::RegistryServiceClient;
 use amends_proto::v1::saga_service_client::SagaServiceClient;
 use amends_proto::v1::transaction_service_client::TransactionServiceClient;
@@ -182,6 +185,12 @@ services! {
     sagas: SagaServiceClient;
     /// Participants.
     registry: RegistryServiceClient;
+    /// Messages.
+    messages: MessageServiceClient;
+    /// Consumer groups.
+    consumers: ConsumerServiceClient;
+    /// Dead letters.
+    dead_letters: DeadLetterServiceClient;
     /// The coordinator itself.
     admin: AdminServiceClient;
 }

@@ -6,19 +6,26 @@
 //! went (see [`Exit`]). A reader that closes the pipe early is no error.
 //! It does not: prompt. What could hit many transactions asks for `--yes`.
 
+mod args;
 mod bench;
 mod cli;
 mod completion;
 mod config;
 mod connect;
+mod consumer;
+mod dead;
 mod definition;
 pub mod definition_file;
 mod error;
 mod exit;
+mod items;
+mod message;
 mod migrate;
+mod msg;
 mod output;
 mod page;
 mod participant;
+mod profile;
 mod serve;
 mod show;
 mod status;
@@ -28,7 +35,7 @@ mod view;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 pub use exit::Exit;
 
@@ -59,10 +66,19 @@ where
     exit.into()
 }
 
+/// The command line as data: for tools that check files in which it is written.
+#[must_use]
+pub fn command_line() -> clap::Command {
+    Cli::command()
+}
+
 fn dispatch(command: Command) -> Result<Exit, CommandError> {
     match command {
         Command::Serve(args) => serve::run(&args),
         Command::Tx(args) => tx::run(args),
+        Command::Msg(args) => msg::run(args),
+        Command::Dead(args) => dead::run(args),
+        Command::Consumer(args) => consumer::run(args),
         Command::Definition(args) => definition::run(args),
         Command::Participant(args) => participant::run(args),
         Command::Status(args) => status::run(&args),

@@ -41,9 +41,14 @@ pub(super) fn print_one<T: Serialize>(
 ) -> Result<(), CommandError> {
     match format {
         Format::Table => print(&table(item)),
-        Format::Json => print_line(&pretty(item)?),
+        Format::Json => print_json(item),
         Format::Jsonl => print_json_line(item),
     }
+}
+
+/// Writes one object as JSON that is easy to edit.
+pub(super) fn print_json<T: Serialize>(item: &T) -> Result<(), CommandError> {
+    print_line(&pretty(item)?)
 }
 
 /// Writes one object on one line of JSON.

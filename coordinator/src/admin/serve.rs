@@ -59,8 +59,11 @@ pub(super) fn failed(error: &(dyn Error + 'static)) -> CommandError {
 
 /// Log lines go to standard error. A process that has set up its own log keeps it.
 fn start_logging(log: &Log) {
+    // The RabbitMQ client logs messages with their bodies; what it reports is told by the
+    // broker's own module. Who wants its lines names it in the level.
+    let level = format!("lapin=off,{}", log.level.as_str());
     let lines = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(log.level.as_str()))
+        .with_env_filter(EnvFilter::new(level))
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
     let _ = match log.format {

@@ -1,5 +1,7 @@
 //! How times, states and payloads of the API are written for people.
 
+use std::time::Duration;
+
 use amends_proto::v1::{Cause, Failure, Payload};
 use prost_types::Timestamp;
 
@@ -18,6 +20,29 @@ pub(super) fn time(time: Option<&Timestamp>) -> String {
             time.nanos / NANOS_PER_MILLI
         )
     })
+}
+
+/// A length of time of the API; zero where there is none.
+pub(super) fn length(time: Option<&prost_types::Duration>) -> Duration {
+    time.and_then(|time| Duration::try_from(*time).ok())
+        .unwrap_or_default()
+}
+
+/// Milliseconds, to the microsecond.
+pub(super) fn millis(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1000.0
+}
+
+/// `340us`, `1.25ms`, `2.50s`: three digits are enough to compare by eye.
+pub(super) fn span(time: Duration) -> String {
+    let micros = time.as_secs_f64() * 1e6;
+    if micros < 999.5 {
+        format!("{micros:.0}us")
+    } else if micros < 999_995.0 {
+        format!("{:.2}ms", micros / 1e3)
+    } else {
+        format!("{:.2}s", micros / 1e6)
+    }
 }
 
 /// `TRANSACTION_STATE_RUNNING` as `RUNNING`.

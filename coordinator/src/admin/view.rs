@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::definition_file::DefinitionFile;
+use super::profile::ProfileView;
 use super::show;
 
 /// A payload: the JSON itself, or what it is instead.
@@ -216,7 +217,30 @@ pub(super) struct RecordView {
     pub(super) kind: String,
     pub(super) step: Option<String>,
     pub(super) text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    took: Option<TookView>,
     record: Option<Box<RawValue>>,
+}
+
+/// Where the time of a call went, in milliseconds.
+#[derive(Debug, Serialize)]
+struct TookView {
+    queue_ms: f64,
+    commit_ms: f64,
+    call_ms: f64,
+    scheduling_ms: f64,
+}
+
+impl From<&api::Took> for TookView {
+    fn from(took: &api::Took) -> Self {
+        let ms = |time| show::millis(show::length(time));
+        Self {
+            queue_ms: ms(took.queue.as_ref()),
+            commit_ms: ms(took.commit.as_ref()),
+            call_ms: ms(took.call.as_ref()),
+            scheduling_ms: ms(took.scheduling.as_ref()),
+        }
+    }
 }
 
 impl From<&TransactionRecord> for RecordView {
@@ -227,6 +251,7 @@ impl From<&TransactionRecord> for RecordView {
             kind: record.kind.clone(),
             step: text(&record.step),
             text: record.text.clone(),
+            took: record.took.as_ref().map(Into::into),
             record: RawValue::from_string(record.json.clone()).ok(),
         }
     }
@@ -352,6 +377,9 @@ pub(super) struct StatusView {
     pub(super) live_transactions: u64,
     pub(super) max_live_transactions: u64,
     pub(super) recovered: bool,
+    pub(super) broker: Option<BrokerView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) profile: Option<ProfileView>,
 }
 
 impl From<&GetStatusResponse> for StatusView {
@@ -364,7 +392,49 @@ impl From<&GetStatusResponse> for StatusView {
             live_transactions: status.live_transactions,
             max_live_transactions: status.max_live_transactions,
             recovered: status.recovered,
+            broker: status.broker.as_ref().map(Into::into),
+            profile: None,
         }
+    }
+}
+
+/// How it stands with publishing messages.
+#[derive(Debug, Serialize)]
+pub(super) struct BrokerView {
+    kind: String,
+    state: &'static str,
+    reason: Option<String>,
+    unpublished: u64,
+    more_unpublished: bool,
+}
+
+impl From<&api::BrokerStatus> for BrokerView {
+    fn from(broker: &api::BrokerStatus) -> Self {
+        Self {
+            kind: broker.kind.clone(),
+            state: show::short(broker.state().as_str_name(), "STATE_"),
+            reason: text(&broker.reason),
+            unpublished: broker.unpublished,
+            more_unpublished: broker.more_unpublished,
+        }
+    }
+}
+
+impl BrokerView {
+    /// `embedded, UP` and what waits for it.
+    pub(super) fn text(&self) -> String {
+        let Self { kind, state, .. } = self;
+        let reason = self.reason.as_ref().map(|why| format!(": {why}"));
+        let more = if self.more_unpublished {
+            "more than "
+        } else {
+            ""
+        };
+        let waiting = match self.unpublished {
+            0 if !self.more_unpublished => String::new(),
+            count => format!("; {more}{count} messages wait to be published"),
+        };
+        format!("{kind}, {state}{}{waiting}", reason.unwrap_or_default())
     }
 }
 

@@ -1,15 +1,21 @@
 //! From configuration to parts.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use amends_core::time::Millis;
+use tokio::task::JoinSet;
 
+use crate::broker::ExternalBroker;
+use crate::broker::rabbitmq::{RabbitMq, RabbitOptions};
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{BrokerUrl, Config};
 use crate::engine::EngineOptions;
 use crate::grpc::{Token, from_stored};
+use crate::messages::{MessageOptions, MessageParts, Messages};
 use crate::participant::{OutboundOptions, Registry};
-use crate::store::open::{StoreOptions, open};
+use crate::store::messages::MessageStore;
+use crate::store::open::{StoreOptions, Stores, open};
 use crate::store::{Incarnation, Store};
 use crate::worker::{LEASE, Retention};
 
@@ -29,10 +35,7 @@ pub(super) fn incarnation() -> Incarnation {
 
 /// Opens the store and takes up the lease, so that nothing that begins from
 /// here on looks abandoned.
-pub(super) async fn store(
-    config: &Config,
-    incarnation: Incarnation,
-) -> Result<Arc<dyn Store>, ServeError> {
+pub(super) async fn store(config: &Config, incarnation: Incarnation) -> Result<Stores, ServeError> {
     let store = open(&store_options(config), incarnation, config.store.migrate)
         .await
         .map_err(|source| ServeError::Open {
@@ -40,17 +43,50 @@ pub(super) async fn store(
             source,
         })?;
     store
+        .transactions
         .renew_lease(&config.server.listen.to_string(), LEASE)
         .await?;
     Ok(store)
+}
+
+/// Publishing and delivering, with its tasks.
+pub(super) async fn messages(
+    config: &Config,
+    store: Arc<dyn MessageStore>,
+) -> Result<(Messages, JoinSet<()>), ServeError> {
+    let parts = MessageParts {
+        store,
+        broker: broker(config)?,
+        clock: Arc::new(SystemClock),
+        options: MessageOptions::default(),
+    };
+    Ok(Messages::start(parts).await?)
+}
+
+/// What carries messages; none: the store itself. The server need not be there
+/// yet. Must be called inside a runtime.
+fn broker(config: &Config) -> Result<Option<Arc<dyn ExternalBroker>>, ServeError> {
+    let BrokerUrl::RabbitMq { url } = &config.broker.url else {
+        return Ok(None);
+    };
+    let options = RabbitOptions {
+        tls_ca: config.broker.tls_ca.clone(),
+        lanes: config.broker.lanes,
+        heartbeat: config.broker.heartbeat,
+        ..RabbitOptions::new(url.clone())
+    };
+    let broker = RabbitMq::start(&options, Arc::new(SystemClock))?;
+    Ok(Some(Arc::new(broker)))
 }
 
 /// The participants: those that the configuration names and those stored.
 pub(super) async fn registry(
     config: &Config,
     store: &dyn Store,
+    cores: usize,
 ) -> Result<Arc<Registry>, ServeError> {
-    let options = OutboundOptions::from(&config.participants);
+    let mut options = OutboundOptions::from(&config.participants);
+    options.connections_per_target = a_core(options.connections_per_target, cores);
     let registry = Registry::new(options, Arc::new(SystemClock));
     for (service, addresses) in config.participants.services.iter() {
         for address in addresses {
@@ -67,6 +103,13 @@ pub(super) async fn registry(
             .await?;
     }
     Ok(Arc::new(registry))
+}
+
+/// Each core has connections of its own: their share of the configured number,
+/// and at least one.
+fn a_core(connections: NonZeroU32, cores: usize) -> NonZeroU32 {
+    let cores = u32::try_from(cores).unwrap_or(u32::MAX).max(1);
+    NonZeroU32::new(connections.get().div_ceil(cores)).unwrap_or(NonZeroU32::MIN)
 }
 
 pub(super) fn engine_options(config: &Config) -> EngineOptions {

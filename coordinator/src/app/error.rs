@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::broker::BrokerError;
+use crate::messages::MessagesError;
 use crate::store::StoreError;
 
 /// By what a person can do about it.
@@ -20,6 +22,12 @@ pub enum ServeError {
     /// The store failed after it was opened.
     #[error("cannot use the store")]
     Store(#[from] StoreError),
+    /// The broker cannot be used as it is configured.
+    #[error("cannot use the broker")]
+    Broker(#[from] BrokerError),
+    /// Messages cannot be handled.
+    #[error("cannot start handling messages")]
+    Messages(#[from] MessagesError),
     /// Nobody can listen there.
     #[error("cannot listen on {address}{}", hint(.source))]
     Listen {

@@ -49,7 +49,8 @@ pub fn migrate(config: &Config, dry_run: DryRun) -> Result<MigrationReport, Serv
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, ServeError> {
-    tokio::runtime::Builder::new_multi_thread()
+    // What sagas need runs on the cores; this thread is for the rest.
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(ServeError::Runtime)

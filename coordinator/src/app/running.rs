@@ -12,10 +12,12 @@ use tonic_health::server::HealthReporter;
 
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::cores::Cores;
 use crate::engine::{Engine, EngineParts};
 use crate::grpc::{ApiParts, routes};
+use crate::messages::{Commands, Messages};
 use crate::participant::{Outbound, Registry};
-use crate::worker::{self, Cleaner, Lease, Recovery, Sleepers, Sweeper};
+use crate::worker::{self, Cleaner, Lease, MessageCleaner, Outbox, Recovery, Sleepers, Sweeper};
 
 use super::error::ServeError;
 use super::{build, now, server};
@@ -25,11 +27,14 @@ pub struct Coordinator {
     address: SocketAddr,
     grace: Duration,
     engine: Engine,
+    messages: Messages,
     stop_workers: CancellationToken,
     stop_server: CancellationToken,
     server: JoinSet<Result<(), ServeError>>,
     workers: JoinSet<()>,
     engine_tasks: JoinSet<()>,
+    message_tasks: JoinSet<()>,
+    cores: Cores,
 }
 
 impl Coordinator {
@@ -44,19 +49,27 @@ impl Coordinator {
         let (listener, address) = server::listen(&config.server).await?;
         let tls = server::tls(&config.server)?;
         let token = build::token(&config)?;
-        let store = build::store(&config, incarnation.clone()).await?;
-        let registry = build::registry(&config, store.as_ref()).await?;
-        let (engine, engine_tasks) = Engine::start_tasks(EngineParts {
+        let stores = build::store(&config, incarnation.clone()).await?;
+        let store = stores.transactions;
+        let cores = Cores::start().map_err(ServeError::Runtime)?;
+        let registry = build::registry(&config, store.as_ref(), cores.handles().len()).await?;
+        let (messages, message_tasks) = build::messages(&config, stores.messages).await?;
+        let direct = Arc::new(Outbound::new(registry.clone()));
+        let commands = Commands::new(messages.clone(), direct);
+        let engine_parts = EngineParts {
             store,
             incarnation,
-            caller: Arc::new(Outbound::new(registry.clone())),
+            caller: Arc::new(commands.clone()),
             clock: Arc::new(SystemClock),
             options: build::engine_options(&config),
-        });
+        };
+        let (engine, engine_tasks) = Engine::start_tasks_on(engine_parts, cores.handles());
         let (recovered, recovered_receiver) = watch::channel(false);
         let api = ApiParts {
             engine: engine.clone(),
+            messages: messages.clone(),
             registry: registry.clone(),
+            commands,
             allow: config.participants.allow.clone(),
             max_body_bytes: config.server.max_request_bytes.bytes(),
             started_at,
@@ -66,7 +79,7 @@ impl Coordinator {
         let (routes, health) =
             routes(api).map_err(|error| ServeError::Config(format!("reflection: {error}")))?;
         let stop_workers = CancellationToken::new();
-        let workers = start_workers(
+        let mut workers = start_workers(
             &config,
             &engine,
             &registry,
@@ -75,19 +88,28 @@ impl Coordinator {
             address,
             &stop_workers,
         );
+        start_message_workers(&config, &messages, &mut workers, &stop_workers);
         let stop_server = CancellationToken::new();
-        let mut server = JoinSet::new();
-        server.spawn(server::serve(listener, routes, tls, stop_server.clone()));
+        let server = server::start(
+            listener,
+            &routes,
+            tls.as_ref(),
+            &stop_server,
+            cores.handles(),
+        );
         let grace = config.server.shutdown_grace;
         Ok(Self {
             address,
             grace,
             engine,
+            messages,
             stop_workers,
             stop_server,
             server,
             workers,
             engine_tasks,
+            message_tasks,
+            cores,
         })
     }
 
@@ -111,6 +133,7 @@ impl Coordinator {
                 };
             }
             _ = self.engine_tasks.join_next() => return Err(ServeError::Ended("the engine")),
+            _ = self.message_tasks.join_next() => return Err(ServeError::Ended("a part that handles messages")),
             _ = self.workers.join_next() => return Err(ServeError::Ended("a worker")),
         }
         self.stop().await;
@@ -123,22 +146,31 @@ impl Coordinator {
         let Self {
             grace,
             engine,
+            messages,
             stop_workers,
             stop_server,
             mut server,
             mut workers,
+            mut message_tasks,
+            cores,
             ..
         } = self;
         let orderly = async {
             stop_workers.cancel();
             stop_server.cancel();
             while workers.join_next().await.is_some() {}
+            // Ends the streams of consumers, which would go on for as long as the server.
+            messages.stop().await;
             engine.stop().await;
             if let Err(error) = engine.store().release_lease().await {
                 tracing::warn!(%error, "could not give up the lease; it runs out by itself");
             }
             // Clients that keep their connection would hold this up without limit.
             while server.join_next().await.is_some() {}
+            cores.stop().await;
+            // They end when nobody speaks to them any more.
+            drop(messages);
+            while message_tasks.join_next().await.is_some() {}
         };
         if tokio::time::timeout(grace, orderly).await.is_err() {
             tracing::warn!(
@@ -191,6 +223,17 @@ fn start_workers(
     ));
     workers.spawn(report_health(engine.store_healthy(), health, stop.clone()));
     workers
+}
+
+fn start_message_workers(
+    config: &Config,
+    messages: &Messages,
+    workers: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) {
+    workers.spawn(worker::run(Outbox::new(messages.clone()), stop.clone()));
+    let cleaner = MessageCleaner::new(messages.clone(), build::retention(config));
+    workers.spawn(worker::run(cleaner, stop.clone()));
 }
 
 /// Serving while the store takes writes.

@@ -1,15 +1,18 @@
-//! The gRPC server: its layers, TLS, and a bounded stop.
+//! The gRPC server: its layers, TLS, and a bounded stop. One on each core; they
+//! are given connections in turn.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use crate::config;
+use crate::cores::{Dealt, deal};
 
 use super::error::ServeError;
 
@@ -31,9 +34,33 @@ pub(super) async fn listen(
     Ok((listener, address))
 }
 
-/// Serves until the token is cancelled, then lets calls under way end.
-pub(super) async fn serve(
+/// Serves on all cores until the token is cancelled, then lets calls under way end.
+pub(super) fn start(
     listener: TcpListener,
+    routes: &Routes,
+    tls: Option<&ServerTlsConfig>,
+    stop: &CancellationToken,
+    cores: &[Handle],
+) -> JoinSet<Result<(), ServeError>> {
+    let mut servers = JoinSet::new();
+    let (places, dealing) = deal(listener, cores.len());
+    for (connections, core) in places.into_iter().zip(cores) {
+        let (routes, tls, stop) = (routes.clone(), tls.cloned(), stop.clone());
+        servers.spawn_on(serve(connections, routes, tls, stop), core);
+    }
+    let stopped = stop.clone().cancelled_owned();
+    servers.spawn(async move {
+        tokio::select! {
+            () = dealing => {}
+            () = stopped => {}
+        }
+        Ok(())
+    });
+    servers
+}
+
+async fn serve(
+    connections: Dealt,
     routes: Routes,
     tls: Option<ServerTlsConfig>,
     stop: CancellationToken,
@@ -46,10 +73,9 @@ pub(super) async fn serve(
     if let Some(tls) = tls {
         builder = builder.tls_config(tls)?;
     }
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     builder
         .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+        .serve_with_incoming_shutdown(connections, stop.cancelled_owned())
         .await?;
     Ok(())
 }

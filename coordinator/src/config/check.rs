@@ -7,6 +7,10 @@ use super::schema::Config;
 
 /// Most shards: far above the cores of any machine.
 const MAX_SHARDS: u32 = 1_024;
+/// Most lanes to a broker: each is a channel, of which a server allows 2,047 by default.
+const MAX_LANES: u32 = 64;
+/// Longest heartbeat that is of any use.
+const MAX_HEARTBEAT: Duration = Duration::from_secs(600);
 
 /// Adds a problem for each rule that is broken.
 pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
@@ -49,6 +53,14 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
             format!("{key}: must be longer than 0s"),
         );
     }
+    rule(
+        config.broker.heartbeat.as_secs() > 0 && config.broker.heartbeat <= MAX_HEARTBEAT,
+        format!("broker.heartbeat: must be from 1s to {MAX_HEARTBEAT:?}"),
+    );
+    rule(
+        config.broker.lanes.get() <= MAX_LANES,
+        format!("broker.lanes: must be at most {MAX_LANES}"),
+    );
     rule(
         config.engine.shards <= MAX_SHARDS,
         format!("engine.shards: must be at most {MAX_SHARDS}"),

@@ -10,6 +10,7 @@
 //! It does not: open the store, read key files, or reload while running.
 
 mod address;
+mod broker_url;
 mod check;
 mod error;
 mod layers;
@@ -23,11 +24,12 @@ mod types;
 pub(crate) mod value;
 
 pub use address::{AllowList, AllowRule, HostPort};
+pub use broker_url::BrokerUrl;
 pub use error::{ConfigError, Problem};
 pub use layers::{Setting, Source};
 pub use load::{Loaded, Sources, load};
 pub use print::{Row, defaults_toml};
-pub use schema::{Config, Engine, Log, Participants, Retention, Server, Store};
+pub use schema::{Broker, Config, Engine, Log, Participants, Retention, Server, Store};
 pub use secret::Secret;
 pub use store_url::StoreUrl;
 pub use types::{ByteSize, LogFilter, LogFormat, Migrate, Services};

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::AllowList;
+use super::broker_url::BrokerUrl;
 use super::error::Problem;
 use super::layers::Layers;
 use super::store_url::StoreUrl;
@@ -131,6 +132,21 @@ schema! {
         evict_after: Duration = "30s",
         /// Records that nobody waits for are written after this time at the latest.
         flush_after: Duration = "200ms",
+    }
+    /// Who carries messages to consumer groups.
+    broker: Broker {
+        /// embedded (the coordinator itself, from its store; nothing to install), or
+        /// amqp://user:password@host:port/vhost, amqps://... for RabbitMQ from 3.10 on.
+        url: BrokerUrl = "embedded",
+        /// Certificates that the broker's certificate may be signed by, PEM, in
+        /// addition to those of the public authorities. For amqps.
+        tls_ca: Option<PathBuf> = "",
+        /// Channels on which messages are published to RabbitMQ independently of each
+        /// other. Messages of one order key share one.
+        lanes: NonZeroU32 = "4",
+        /// A RabbitMQ connection is given up when nothing was heard on it for twice this
+        /// time. Below 5s it gives false alarms.
+        heartbeat: Duration = "15s",
     }
     /// The services that execute steps.
     participants: Participants {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use crate::clock::monotonic;
 use crate::crash;
 use crate::store::{Append, Appended, MAX_APPEND_BATCH, Store, StoreError};
 
@@ -43,6 +44,7 @@ pub(super) async fn run(
         crash::point("before-append");
         let outcomes = write(store.as_ref(), &batch, &healthy).await;
         crash::point("after-append");
+        let at = monotonic();
         for ((append, (stay, done)), outcome) in batch.into_iter().zip(ways).zip(outcomes) {
             // A shard that is gone needs no news.
             let _ = done.send(CommitDone {
@@ -50,6 +52,7 @@ pub(super) async fn run(
                 stay,
                 last: append.last,
                 outcome,
+                at,
             });
         }
     }

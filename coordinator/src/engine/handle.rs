@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use amends_core::id::Gid;
-use amends_core::payload::Payload;
-use amends_core::saga::{Command, CompiledSaga, Saga};
-use amends_core::time::Millis;
+use amends_core::saga::Command;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -22,42 +21,19 @@ use super::definitions::Definitions;
 use super::error::EngineError;
 use super::lanes::lanes;
 use super::live::View;
-use super::message::{CommandFailed, Loaded, Message, StartFailed, Until};
+use super::message::{CommandFailed, Loaded, Message, Until};
 use super::options::{EngineOptions, Ownership};
+use super::profile::{self, Profile, ShardProfile};
 use super::reads::{Reading, Reads};
 use super::replay::replay;
 use super::shard::{Shard, ShardParts};
 
-/// What callers are told to wait when there is too much at once.
-const OVERLOAD_RETRY: Duration = Duration::from_millis(500);
 /// How often a transaction that is not in memory is looked up while somebody waits for it.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How long a caller waits for a write while writes fail.
 const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a command follows a transaction that leaves memory at that moment.
 const MAX_LOAD_TRIES: usize = 8;
-
-/// A saga to begin.
-#[derive(Clone)]
-pub struct Start {
-    /// Its id.
-    pub gid: Gid,
-    /// What to run.
-    pub definition: Arc<CompiledSaga>,
-    /// Its input.
-    pub input: Payload,
-    /// Overrides the definition's deadline.
-    pub deadline: Option<Millis>,
-}
-
-/// An accepted start.
-#[derive(Debug, Clone)]
-pub struct Started {
-    /// The transaction.
-    pub view: View,
-    /// False when the same start was accepted before.
-    pub created: bool,
-}
 
 /// What an engine is made of.
 pub struct EngineParts {
@@ -87,6 +63,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     options: EngineOptions,
     live_count: Arc<AtomicUsize>,
+    profiles: Vec<Arc<ShardProfile>>,
     reads: Arc<Reads>,
     may_call: watch::Sender<bool>,
     store_healthy: watch::Receiver<bool>,
@@ -97,6 +74,15 @@ impl Engine {
     /// the engine has stopped; a task that ends before is a bug.
     #[must_use]
     pub fn start_tasks(parts: EngineParts) -> (Self, JoinSet<()>) {
+        Self::start_tasks_on(parts, &[Handle::current()])
+    }
+
+    /// The same with the shards, and the calls they make, on `cores` in turn;
+    /// on the present runtime when there are none.
+    #[must_use]
+    pub fn start_tasks_on(parts: EngineParts, cores: &[Handle]) -> (Self, JoinSet<()>) {
+        let here = [Handle::current()];
+        let cores = if cores.is_empty() { &here } else { cores };
         let EngineParts {
             store,
             incarnation,
@@ -112,18 +98,22 @@ impl Engine {
         let reads = Arc::new(Reads::default());
         let (may_call, may_call_receiver) = watch::channel(true);
         let mut shards = Vec::new();
-        for _ in 0..options.shards.max(1) {
+        let mut profiles = Vec::new();
+        for core in cores.iter().cycle().take(options.shards.max(1)) {
             let (sender, inbox) = mpsc::channel(options.queue);
+            let profile = Arc::new(ShardProfile::default());
+            profiles.push(profile.clone());
             let shard = Shard::new(ShardParts {
                 options: options.clone(),
                 clock: clock.clone(),
                 caller: caller.clone(),
                 commits: commits.clone(),
                 live_count: live_count.clone(),
+                profile,
                 reads: reads.clone(),
                 may_call: may_call_receiver.clone(),
             });
-            tasks.spawn(shard.run(inbox));
+            tasks.spawn_on(shard.run(inbox), core);
             shards.push(sender);
         }
         let definitions = Definitions::new(store.clone());
@@ -135,6 +125,7 @@ impl Engine {
             clock,
             options,
             live_count,
+            profiles,
             reads,
             may_call,
             store_healthy,
@@ -145,44 +136,6 @@ impl Engine {
             },
             tasks,
         )
-    }
-
-    /// Begins a transaction; returns once that is durable.
-    ///
-    /// # Errors
-    /// [`EngineError::Overloaded`], [`EngineError::AlreadyExists`], the store's;
-    /// at once, while writes fail.
-    ///
-    /// Dropped, it may have begun; asking again with the same id is safe.
-    pub async fn start(&self, start: Start) -> Result<Started, EngineError> {
-        if self.live_count() >= self.inner.options.max_live {
-            return Err(EngineError::Overloaded {
-                retry_after: OVERLOAD_RETRY,
-            });
-        }
-        if !*self.inner.store_healthy.borrow() {
-            // It could only wait; the caller can better decide for how long.
-            let why = "the last write failed and is being tried again";
-            return Err(StoreError::Unavailable(why.into()).into());
-        }
-        self.inner
-            .definitions
-            .keep(&start.definition, self.inner.clock.now())
-            .await?;
-        let (reply, answer) = oneshot::channel();
-        let shard = self.shard(&start.gid);
-        let message = Message::Start { start, reply };
-        shard.try_send(message).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => EngineError::Overloaded {
-                retry_after: OVERLOAD_RETRY,
-            },
-            mpsc::error::TrySendError::Closed(_) => EngineError::Stopping,
-        })?;
-        match self.when_written(answer).await? {
-            Ok(started) => Ok(started),
-            Err(StartFailed::Error(error)) => Err(error),
-            Err(StartFailed::Exists(start)) => self.compare_with_stored(&start).await,
-        }
     }
 
     /// Puts a command to a transaction; returns once its consequences are durable.
@@ -283,6 +236,12 @@ impl Engine {
         self.inner.live_count.load(Ordering::Relaxed)
     }
 
+    /// Where the time of sagas went since the engine started.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        profile::read(&self.inner.profiles)
+    }
+
     /// Its bounds.
     #[must_use]
     pub fn options(&self) -> &EngineOptions {
@@ -375,7 +334,7 @@ impl Engine {
     }
 
     /// A transaction as the store has it.
-    async fn stored(&self, gid: &Gid) -> Result<Stored, EngineError> {
+    pub(super) async fn stored(&self, gid: &Gid) -> Result<Stored, EngineError> {
         let found = self.inner.store.load(std::slice::from_ref(gid)).await?;
         found
             .into_iter()
@@ -383,7 +342,7 @@ impl Engine {
             .ok_or_else(|| EngineError::NotFound(gid.to_string()))
     }
 
-    async fn view_of_stored(&self, stored: &Stored) -> Result<View, EngineError> {
+    pub(super) async fn view_of_stored(&self, stored: &Stored) -> Result<View, EngineError> {
         let saga = replay(&self.inner.definitions, stored).await?;
         Ok(View {
             saga: Arc::new(saga),
@@ -392,25 +351,13 @@ impl Engine {
         })
     }
 
-    async fn compare_with_stored(&self, start: &Start) -> Result<Started, EngineError> {
-        let stored = self.stored(&start.gid).await?;
-        let view = self.view_of_stored(&stored).await?;
-        match difference(&view.saga, start) {
-            None => Ok(Started {
-                view,
-                created: false,
-            }),
-            Some(difference) => Err(EngineError::AlreadyExists {
-                gid: start.gid.to_string(),
-                difference,
-            }),
-        }
-    }
-
     /// Waits for a reply that comes once something is durable. While writes
     /// fail nobody knows for how long, so the caller is told; what it asked
     /// for is kept and written as soon as that is possible.
-    async fn when_written<T>(&self, mut answer: oneshot::Receiver<T>) -> Result<T, EngineError> {
+    pub(super) async fn when_written<T>(
+        &self,
+        mut answer: oneshot::Receiver<T>,
+    ) -> Result<T, EngineError> {
         let mut healthy = self.inner.store_healthy.clone();
         loop {
             tokio::select! {
@@ -451,25 +398,11 @@ impl Engine {
             .map_err(|_| EngineError::Stopping)
     }
 
-    fn shard(&self, gid: &Gid) -> &mpsc::Sender<Message> {
+    pub(super) fn shard(&self, gid: &Gid) -> &mpsc::Sender<Message> {
         let mut hasher = DefaultHasher::new();
         gid.hash(&mut hasher);
         let shards = &self.inner.shards;
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash do")]
         &shards[hasher.finish() as usize % shards.len()]
-    }
-}
-
-/// What differs between a transaction and a start with the same id.
-pub(super) fn difference(saga: &Saga, start: &Start) -> Option<&'static str> {
-    let deadline = saga.deadline().map(|at| at.since(saga.began_at()));
-    if saga.definition().hash() != start.definition.hash() {
-        Some("definition")
-    } else if saga.input() != &start.input {
-        Some("input")
-    } else if deadline != start.deadline.or(start.definition.definition().deadline) {
-        Some("deadline")
-    } else {
-        None
     }
 }

@@ -1,18 +1,17 @@
 //! One transaction in memory: its state, what of it is durable, who waits for what.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use amends_core::id::RecordNo;
-use amends_core::saga::{
-    Decision, Direction, Effect, Forward, Record, Saga, Undo, apply, write_records,
-};
+use amends_core::saga::{Decision, Direction, Effect, Forward, Record, Saga, Undo, write_records};
 use amends_core::time::Timestamp;
 
 use crate::store::{Append, Incarnation, Summary, SummaryCause};
 
 use super::error::EngineError;
-use super::handle::Started;
-use super::message::{CommandFailed, Loaded, Reply, StartFailed, Until};
+use super::message::{Accepted, CommandFailed, Loaded, Reply, StartFailed, Until};
+use super::stopwatch::Stopwatch;
 
 /// A transaction as it stands, for readers.
 #[derive(Debug, Clone)]
@@ -33,16 +32,22 @@ pub(super) enum Waiter {
     /// Started it, or asked for the same start again.
     Start {
         /// Where the reply goes.
-        reply: Reply<Result<Started, StartFailed>>,
+        reply: Reply<Result<Accepted, StartFailed>>,
         /// Whether it was this start that began it.
         created: bool,
+        /// Whether the reply shows the transaction.
+        looks: bool,
     },
     /// Put a command to it.
     Command(Reply<Result<View, CommandFailed>>),
 }
 
+/// An effect, and when it was decided.
+pub(super) type Due = (Instant, Effect);
+
 pub(super) struct Live {
     pub(super) saga: Saga,
+    pub(super) watch: Stopwatch,
     /// Tells this stay in memory from others of the same transaction.
     pub(super) stay: u64,
     /// Everything up to here is durable.
@@ -52,7 +57,7 @@ pub(super) struct Live {
     /// Records that were not handed to the committer yet.
     unwritten: Vec<Record>,
     /// Effects that wait for records to be durable.
-    held: Vec<(RecordNo, Effect)>,
+    held: Vec<(RecordNo, Due)>,
     waiters: Vec<(RecordNo, Waiter)>,
     observers: Vec<(Until, Reply<Option<View>>)>,
     changes: u64,
@@ -72,9 +77,10 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(saga: Saga, stay: u64, durable: RecordNo) -> Self {
+    pub(super) fn new(saga: Saga, stay: u64, durable: RecordNo, watch: Stopwatch) -> Self {
         Self {
             saga,
+            watch,
             stay,
             durable,
             writing: None,
@@ -100,16 +106,9 @@ impl Live {
         }
     }
 
-    /// Takes a decision in; returns the effects that may run at once.
-    pub(super) fn take(&mut self, decision: Decision) -> Vec<Effect> {
-        for record in &decision.records {
-            apply(&mut self.saga, record);
-        }
-        self.take_applied(decision)
-    }
-
-    /// Like [`Self::take`], for a state that has the records in it already.
-    pub(super) fn take_applied(&mut self, decision: Decision) -> Vec<Effect> {
+    /// Takes in a decision that has led to the present state; returns the
+    /// effects that may run at once.
+    pub(super) fn take(&mut self, decision: Decision) -> Vec<Due> {
         if !decision.records.is_empty() {
             self.changes += 1;
             self.leaving = false;
@@ -120,9 +119,10 @@ impl Live {
         if self.saga.is_ended() {
             // What was decided before the end and has not begun is not wanted any more.
             self.held
-                .retain(|(_, effect)| !matches!(effect, Effect::Call { .. }));
+                .retain(|(_, (_, effect))| !matches!(effect, Effect::Call { .. }));
         }
         let mut ready = Vec::new();
+        let now = self.watch.since();
         for effect in decision.effects {
             match effect {
                 Effect::Wake { at } => self.wake = Some(at),
@@ -131,9 +131,9 @@ impl Live {
                 | Effect::Call { after, .. }
                     if after > self.durable =>
                 {
-                    self.held.push((after, effect));
+                    self.held.push((after, (now, effect)));
                 }
-                effect => ready.push(effect),
+                effect => ready.push((now, effect)),
             }
         }
         self.tell_observers(false);
@@ -141,30 +141,25 @@ impl Live {
     }
 
     /// Notes what became durable; returns the effects that may run now.
-    pub(super) fn written(&mut self, last: RecordNo) -> Vec<Effect> {
+    pub(super) fn written(&mut self, last: RecordNo) -> Vec<Due> {
         self.durable = last;
         self.writing = None;
         let mut ready = Vec::new();
-        self.held.retain_mut(|(after, effect)| {
+        self.held.retain(|(after, due)| {
             let runs = *after <= last;
             if runs {
-                ready.push(effect.clone());
+                ready.push(due.clone());
             }
             !runs
         });
-        let view = self
-            .waiters
-            .iter()
-            .any(|(after, _)| *after <= last)
-            .then(|| self.view());
-        if let Some(view) = view {
-            let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiters)
-                .into_iter()
-                .partition(|(after, _)| *after <= last);
-            self.waiters = later;
-            for (_, waiter) in now {
-                waiter.succeed(view.clone());
-            }
+        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiters)
+            .into_iter()
+            .partition(|(after, _)| *after <= last);
+        self.waiters = later;
+        let looked = now.iter().any(|(_, waiter)| waiter.looks());
+        let view = looked.then(|| self.view());
+        for (_, waiter) in now {
+            waiter.succeed(view.as_ref());
         }
         ready
     }
@@ -173,7 +168,8 @@ impl Live {
     pub(super) fn when_durable(&mut self, waiter: Waiter) {
         let after = self.saga.last_record();
         if after <= self.durable {
-            waiter.succeed(self.view());
+            let view = waiter.looks().then(|| self.view());
+            waiter.succeed(view.as_ref());
         } else {
             self.waiters.push((after, waiter));
         }
@@ -293,10 +289,21 @@ impl Live {
 }
 
 impl Waiter {
-    fn succeed(self, view: View) {
+    fn looks(&self) -> bool {
         match self {
-            Self::Start { reply, created } => drop(reply.send(Ok(Started { view, created }))),
-            Self::Command(reply) => drop(reply.send(Ok(view))),
+            Self::Start { looks, .. } => *looks,
+            Self::Command(_) => true,
+        }
+    }
+
+    /// `view` is there for all that look.
+    fn succeed(self, view: Option<&View>) {
+        match (self, view.cloned()) {
+            (Self::Start { reply, created, .. }, view) => {
+                drop(reply.send(Ok(Accepted { created, view })));
+            }
+            (Self::Command(reply), Some(view)) => drop(reply.send(Ok(view))),
+            (Self::Command(_), None) => {}
         }
     }
 

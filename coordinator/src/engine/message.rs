@@ -1,17 +1,21 @@
 //! What is said to a shard.
 
+use std::time::Instant;
+
 use amends_core::answer::Answer;
 use amends_core::dag::StepIx;
 use amends_core::id::{Gid, RecordNo};
 use amends_core::saga::{Command, Phase, Saga};
+use amends_core::took::Took;
 use tokio::sync::oneshot;
 
 use crate::store::Appended;
 
 use super::error::EngineError;
-use super::handle::{Start, Started};
 use super::live::View;
 use super::reads::Reading;
+use super::start::Start;
+use super::stopwatch::CallTimes;
 
 /// Where a reply goes; the asker may have left.
 pub(super) type Reply<T> = oneshot::Sender<T>;
@@ -21,7 +25,11 @@ pub(super) enum Message {
     /// Begin a transaction. `Err` gives the start back: the id is in the store already.
     Start {
         start: Start,
-        reply: Reply<Result<Started, StartFailed>>,
+        /// For who waits for the end too; dropped when it is not accepted.
+        end: Option<Reply<Option<View>>>,
+        /// Since when it waits for the shard.
+        asked: Instant,
+        reply: Reply<Result<Accepted, StartFailed>>,
     },
     /// Put a command to a live transaction, or to one that comes along from
     /// its log: it could be asleep again before a command that came later.
@@ -55,6 +63,14 @@ pub(super) enum Until {
     Change(u64),
     /// The end.
     End,
+}
+
+/// A start that is durable.
+pub(super) struct Accepted {
+    /// False when the same start was accepted before.
+    pub(super) created: bool,
+    /// The transaction, unless whoever asked waits for its end.
+    pub(super) view: Option<View>,
 }
 
 /// Why a start was not accepted.
@@ -95,6 +111,21 @@ pub(super) struct CallDone {
     pub(super) phase: Phase,
     pub(super) attempt: u32,
     pub(super) answer: Answer,
+    pub(super) times: CallTimes,
+}
+
+impl CallDone {
+    /// What it means for its transaction.
+    pub(super) fn into_command(self, took: Took) -> (Gid, Command) {
+        let command = Command::Answered {
+            step: self.step,
+            phase: self.phase,
+            attempt: self.attempt,
+            answer: self.answer,
+            took: Some(took),
+        };
+        (self.gid, command)
+    }
 }
 
 /// What became of an append.
@@ -103,4 +134,6 @@ pub(super) struct CommitDone {
     pub(super) stay: u64,
     pub(super) last: RecordNo,
     pub(super) outcome: Appended,
+    /// Since when that is known.
+    pub(super) at: Instant,
 }

@@ -17,22 +17,30 @@
 //! runs before what it needs is durable; memory is bounded by what is active.
 //! Not here: how a store writes, how a call is made, what the wire looks like.
 
+mod calling;
 mod committer;
 mod definitions;
 mod error;
 mod handle;
+mod histogram;
 mod lanes;
 mod live;
 mod message;
 mod options;
+mod profile;
 mod reads;
 mod replay;
 mod shard;
+mod start;
+mod stopwatch;
 mod timers;
 
 pub use definitions::{Definitions, to_stored};
 pub use error::EngineError;
-pub use handle::{Engine, EngineParts, Start, Started};
+pub use handle::{Engine, EngineParts};
+pub use histogram::Counted;
 pub use live::View;
 pub use options::{EngineOptions, Ownership};
+pub use profile::{Part, Profile};
 pub use reads::Reading;
+pub use start::{Start, Started};

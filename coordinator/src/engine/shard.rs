@@ -4,13 +4,16 @@
 //! locks. The shard never waits for the store or for a participant: both come
 //! back as events.
 
+mod birth;
+
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant as Moment};
 
 use amends_core::id::{Gid, RecordNo};
-use amends_core::saga::{Call, Command, Effect, Rejected, begin, decide};
+use amends_core::saga::{Command, Effect, Rejected, decide_in_place};
 use amends_core::time::Timestamp;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
@@ -23,16 +26,15 @@ use crate::crash;
 use crate::participant::Caller;
 use crate::store::Appended;
 
+use super::calling::Going;
 use super::committer::Commit;
-use super::error::EngineError;
-use super::handle::{Start, Started, difference};
 use super::lanes::{CommitSender, Lane};
-use super::live::{Live, View, Waiter};
-use super::message::{
-    CallDone, CommandFailed, CommitDone, Loaded, Message, Reply, StartFailed, Until,
-};
+use super::live::{Due, Live, View, Waiter};
+use super::message::{CallDone, CommandFailed, CommitDone, Loaded, Message, Reply, Until};
 use super::options::EngineOptions;
+use super::profile::ShardProfile;
 use super::reads::{Departed, Reads};
+use super::stopwatch::{CallTimes, Stopwatch};
 use super::timers::Timers;
 
 /// Wait when nothing is planned; any event ends it.
@@ -46,6 +48,7 @@ pub(super) struct ShardParts {
     pub(super) commits: CommitSender,
     /// Live transactions of all shards.
     pub(super) live_count: Arc<AtomicUsize>,
+    pub(super) profile: Arc<ShardProfile>,
     pub(super) reads: Arc<Reads>,
     /// Calls are made only while this is true: while ownership is certain.
     pub(super) may_call: watch::Receiver<bool>,
@@ -88,12 +91,23 @@ impl Shard {
 
     /// Runs until it is told to stop or every handle is gone.
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        let mut flush = pin!(tokio::time::sleep(IDLE));
+        let mut wake = pin!(tokio::time::sleep(IDLE));
+        let mut next_wake = None;
         loop {
             let flush_at = self.dirty.front().map(|(at, _)| *at);
-            let wake_in = self
-                .timers
-                .next()
-                .map_or(IDLE, |at| at.since(self.parts.clock.now()).into());
+            if let Some(at) = flush_at
+                && at != flush.deadline()
+            {
+                flush.as_mut().reset(at);
+            }
+            let planned = self.timers.next();
+            let is_due = planned.is_some_and(|at| at <= self.parts.clock.now());
+            if planned != next_wake || is_due || wake.is_elapsed() {
+                next_wake = planned;
+                let wait = planned.map_or(IDLE, |at| at.since(self.parts.clock.now()).into());
+                wake.as_mut().reset(runtime_now() + wait);
+            }
             tokio::select! {
                 Some(done) = self.committed.recv() => self.committed(&done),
                 Some(done) = self.calls.next(), if !self.calls.is_empty() && self.stopping.is_none() => self.answered(done),
@@ -101,8 +115,8 @@ impl Shard {
                     Some(message) => self.message(message),
                     None => return,
                 },
-                () = tokio::time::sleep(wake_in), if self.stopping.is_none() => self.wake_due(),
-                () = tokio::time::sleep_until(flush_at.unwrap_or_else(|| runtime_now() + IDLE)) => self.flush_due(),
+                () = &mut wake, if self.stopping.is_none() => self.wake_due(),
+                () = &mut flush, if flush_at.is_some() => self.flush_due(),
             }
             if self.is_stopped() {
                 return;
@@ -112,7 +126,12 @@ impl Shard {
 
     fn message(&mut self, message: Message) {
         match message {
-            Message::Start { start, reply } => self.start(start, reply),
+            Message::Start {
+                start,
+                end,
+                asked,
+                reply,
+            } => self.start(start, end, asked, reply),
             Message::Command {
                 gid,
                 command,
@@ -133,60 +152,19 @@ impl Shard {
         }
     }
 
-    fn start(&mut self, start: Start, reply: Reply<Result<Started, StartFailed>>) {
-        if let Some(live) = self.live.get_mut(&start.gid) {
-            match difference(&live.saga, &start) {
-                None => {
-                    live.when_durable(Waiter::Start {
-                        reply,
-                        created: false,
-                    });
-                    self.write_if_needed(&start.gid);
-                }
-                Some(difference) => {
-                    let gid = start.gid.to_string();
-                    let _ = reply.send(Err(StartFailed::Error(EngineError::AlreadyExists {
-                        gid,
-                        difference,
-                    })));
-                }
-            }
-            return;
-        }
-        let Start {
-            gid,
-            definition,
-            input,
-            deadline,
-        } = start;
-        let (saga, decision) = begin(
-            gid.clone(),
-            definition,
-            input,
-            deadline,
-            self.parts.clock.now(),
-        );
-        let mut live = Live::new(saga, self.next_stay(), RecordNo(0));
-        let ready = live.take_applied(decision);
-        live.when_durable(Waiter::Start {
-            reply,
-            created: true,
-        });
-        self.insert(gid.clone(), live);
-        self.perform(&gid, ready);
-    }
-
     fn command(&mut self, gid: &Gid, command: Command, reply: Reply<Result<View, CommandFailed>>) {
         let now = self.parts.clock.now();
+        let moment = self.parts.clock.monotonic();
         let Some(live) = self.live.get_mut(gid) else {
             let _ = reply.send(Err(CommandFailed::NotLive(command)));
             return;
         };
-        match decide(&live.saga, command, now) {
+        match decide_in_place(&mut live.saga, command, now) {
             Ok(decision) => {
+                live.watch.woken(moment);
                 let ready = live.take(decision);
                 live.when_durable(Waiter::Command(reply));
-                self.perform(gid, ready);
+                self.perform(gid, ready, moment);
             }
             Err(rejected) => drop(reply.send(Err(CommandFailed::Error(rejected.into())))),
         }
@@ -212,10 +190,11 @@ impl Shard {
             return;
         }
         let durable = loaded.saga.last_record();
-        let mut live = Live::new(loaded.saga, self.next_stay(), durable);
+        let watch = Stopwatch::resume(self.parts.clock.monotonic());
+        let mut live = Live::new(loaded.saga, self.next_stay(), durable, watch);
         live.marked = loaded.marked;
         self.insert(gid.clone(), live);
-        self.decide(&gid, loaded.resume.unwrap_or(Command::Wake));
+        self.decide(&gid, loaded.resume.unwrap_or(Command::Wake), None);
     }
 
     fn answered(&mut self, done: CallDone) {
@@ -225,23 +204,11 @@ impl Shard {
             .get(&done.gid)
             .is_some_and(|live| live.stay == done.stay);
         if still_here {
-            let CallDone {
-                gid,
-                step,
-                phase,
-                attempt,
-                answer,
-                ..
-            } = done;
-            self.decide(
-                &gid,
-                Command::Answered {
-                    step,
-                    phase,
-                    attempt,
-                    answer,
-                },
-            );
+            let times = done.times;
+            let parts = times.parts(self.parts.clock.monotonic());
+            self.parts.profile.call_ended(&parts);
+            let (gid, command) = done.into_command(parts.took());
+            self.decide(&gid, command, Some(times));
         }
     }
 
@@ -251,19 +218,26 @@ impl Shard {
             if let Some(live) = self.live.get_mut(&gid) {
                 live.timer = None;
             }
-            self.decide(&gid, Command::Wake);
+            self.decide(&gid, Command::Wake, None);
         }
     }
 
-    fn decide(&mut self, gid: &Gid, command: Command) {
+    /// `answered` has the times of the call, where an answer led to this.
+    fn decide(&mut self, gid: &Gid, command: Command, answered: Option<CallTimes>) {
         let now = self.parts.clock.now();
+        let moment = self.parts.clock.monotonic();
         let Some(live) = self.live.get_mut(gid) else {
             return;
         };
-        match decide(&live.saga, command, now) {
+        match decide_in_place(&mut live.saga, command, now) {
             Ok(decision) => {
+                match answered {
+                    Some(times) => live.watch.answered(&times, moment),
+                    None if decision.records.is_empty() => {}
+                    None => live.watch.woken(moment),
+                }
                 let ready = live.take(decision);
-                self.perform(gid, ready);
+                self.perform(gid, ready, moment);
             }
             // An answer to a call that was given up.
             Err(Rejected::Stale) => {}
@@ -271,17 +245,23 @@ impl Shard {
         }
     }
 
-    /// Runs effects whose time has come, then sees to writing and leaving.
-    fn perform(&mut self, gid: &Gid, effects: Vec<Effect>) {
+    /// Runs effects that nothing has held back since `free`, then sees to writing and leaving.
+    fn perform(&mut self, gid: &Gid, effects: Vec<Due>, free: Moment) {
         let Some(live) = self.live.get_mut(gid) else {
             return;
         };
         let stay = live.stay;
         self.timers.change(gid, live.timer, live.wake);
         live.timer = live.wake;
-        for effect in effects {
+        for (due, effect) in effects {
             match effect {
-                Effect::Call { call, .. } => self.call(gid.clone(), stay, call),
+                Effect::Call { call, .. } => self.call(Going {
+                    gid: gid.clone(),
+                    stay,
+                    call,
+                    due,
+                    free,
+                }),
                 Effect::Finish { .. } => {
                     self.finish(gid);
                     return;
@@ -293,24 +273,9 @@ impl Shard {
         self.write_if_needed(gid);
     }
 
-    fn call(&mut self, gid: Gid, stay: u64, call: Call) {
-        let caller = self.parts.caller.clone();
-        let mut may_call = self.parts.may_call.clone();
-        self.calls.push(Box::pin(async move {
-            if !*may_call.borrow() {
-                // Its sender lives as long as the engine.
-                let _ = may_call.wait_for(|may| *may).await;
-            }
-            let answer = caller.call(&gid, &call).await;
-            CallDone {
-                gid,
-                stay,
-                step: call.step,
-                phase: call.phase,
-                attempt: call.attempt,
-                answer,
-            }
-        }));
+    fn call(&mut self, going: Going) {
+        let (caller, may_call) = (self.parts.caller.clone(), self.parts.may_call.clone());
+        self.calls.push(going.make(caller, may_call));
     }
 
     fn write_if_needed(&mut self, gid: &Gid) {
@@ -387,53 +352,27 @@ impl Shard {
                     "progress-durable"
                 });
                 let ready = live.written(done.last);
+                if !ready.is_empty() {
+                    live.watch.written(done.at, self.parts.clock.monotonic());
+                }
                 if live.leaving && !live.has_unwritten() && live.is_idle() {
                     if let Some(live) = self.remove(&done.gid) {
                         live.left();
                     }
                 } else {
-                    self.perform(&done.gid, ready);
+                    self.perform(&done.gid, ready, done.at);
                 }
             }
             Appended::Conflict => self.conflict(&done.gid),
         }
     }
 
-    /// The id was taken before, or somebody else owns the transaction now.
-    fn conflict(&mut self, gid: &Gid) {
-        let Some(mut live) = self.remove(gid) else {
-            return;
-        };
-        let stored = live.stored.take();
-        if live.durable > RecordNo(0) {
-            tracing::warn!(%gid, "another coordinator has taken this transaction over; dropping it here");
-            live.left();
-            return;
-        }
-        let saga = &live.saga;
-        let deadline = saga.deadline().map(|at| at.since(saga.began_at()));
-        let start = Start {
-            gid: gid.clone(),
-            definition: saga.definition().clone(),
-            input: saga.input().clone(),
-            deadline,
-        };
-        for waiter in live.into_waiters() {
-            match waiter {
-                Waiter::Start { reply, .. } => {
-                    drop(reply.send(Err(StartFailed::Exists(start.clone()))));
-                }
-                waiter @ Waiter::Command(_) => waiter.fail(EngineError::NotOwned(gid.to_string())),
-            }
-        }
-        if let Some(stored) = stored {
-            self.load(stored);
-        }
-    }
-
     fn finish(&mut self, gid: &Gid) {
         crash::point("final-durable");
         if let Some(mut live) = self.remove(gid) {
+            if let Some(parts) = live.watch.whole_life() {
+                self.parts.profile.saga_ended(&parts);
+            }
             live.ended();
         }
     }

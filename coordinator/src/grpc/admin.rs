@@ -7,12 +7,14 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use crate::engine::Engine;
+use crate::messages::Messages;
 
-use super::show;
+use super::{message, show, times};
 
 /// The service over an engine.
 pub(super) struct Admin {
     pub(super) engine: Engine,
+    pub(super) messages: Messages,
     pub(super) started_at: Timestamp,
     pub(super) recovered: watch::Receiver<bool>,
 }
@@ -21,7 +23,7 @@ pub(super) struct Admin {
 impl AdminService for Admin {
     async fn get_status(
         &self,
-        _request: Request<v1::GetStatusRequest>,
+        request: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -31,6 +33,8 @@ impl AdminService for Admin {
             live_transactions: self.engine.live_count() as u64,
             max_live_transactions: self.engine.options().max_live as u64,
             recovered: *self.recovered.borrow(),
+            broker: Some(message::health(&self.messages.health())),
+            profile: (request.into_inner().profile).then(|| times::profile(&self.engine.profile())),
         }))
     }
 }

@@ -6,20 +6,27 @@
 
 mod admin;
 mod auth;
+mod message;
 mod page;
 mod read;
 mod record;
 mod registry;
+mod report;
 mod saga;
 mod show;
 mod status;
+mod times;
 mod transaction;
 
 use std::sync::Arc;
 
 use amends_core::time::Timestamp;
 use amends_proto::v1::admin_service_server::AdminServiceServer;
+use amends_proto::v1::consumer_service_server::ConsumerServiceServer;
+use amends_proto::v1::dead_letter_service_server::DeadLetterServiceServer;
+use amends_proto::v1::message_service_server::MessageServiceServer;
 use amends_proto::v1::registry_service_server::RegistryServiceServer;
+use amends_proto::v1::report_service_server::ReportServiceServer;
 use amends_proto::v1::saga_service_server::SagaServiceServer;
 use amends_proto::v1::transaction_service_server::TransactionServiceServer;
 use tokio::sync::watch;
@@ -30,19 +37,26 @@ pub use registry::from_stored;
 
 use crate::config::AllowList;
 use crate::engine::Engine;
+use crate::messages::{Commands, Messages};
 use crate::participant::Registry;
 
 /// A message holds at most this many bodies of the largest size …
 const BODIES_PER_MESSAGE: usize = 2;
 /// … and this much beside them.
 const MESSAGE_OVERHEAD_BYTES: usize = 1 << 20;
+/// A batch of messages to publish may be at least this large together.
+const MIN_PUBLISH_BYTES: usize = 16 << 20;
 
 /// What the services stand on.
 pub struct ApiParts {
     /// The engine.
     pub engine: Engine,
+    /// Messages.
+    pub messages: Messages,
     /// The participants.
     pub registry: Arc<Registry>,
+    /// Who waits for what participants report.
+    pub commands: Commands,
     /// Addresses that definitions may name.
     pub allow: AllowList,
     /// Largest body of a request, in bytes.
@@ -64,7 +78,9 @@ pub fn routes(
 ) -> Result<(Routes, tonic_health::server::HealthReporter), tonic_reflection::server::Error> {
     let ApiParts {
         engine,
+        messages,
         registry,
+        commands,
         allow,
         max_body_bytes,
         started_at,
@@ -89,8 +105,22 @@ pub fn routes(
     .max_decoding_message_size(limit);
     let registrations = RegistryServiceServer::new(registry::Registrations { registry, store })
         .max_decoding_message_size(limit);
+    let message_api = message::MessageApi {
+        messages: messages.clone(),
+        clock: engine.clock().clone(),
+        max_bytes: max_body_bytes,
+    };
+    let message_limit = limit.max(MIN_PUBLISH_BYTES);
+    let publishing =
+        MessageServiceServer::new(message_api.clone()).max_decoding_message_size(message_limit);
+    let consumers = ConsumerServiceServer::new(message_api.clone());
+    let dead_letters =
+        DeadLetterServiceServer::new(message_api).max_decoding_message_size(message_limit);
+    let reports =
+        ReportServiceServer::new(report::Reports { commands }).max_decoding_message_size(limit);
     let admin = AdminServiceServer::new(admin::Admin {
         engine,
+        messages,
         started_at,
         recovered,
     });
@@ -102,6 +132,10 @@ pub fn routes(
     let routes = Routes::new(InterceptedService::new(sagas, check.clone()))
         .add_service(InterceptedService::new(transactions, check.clone()))
         .add_service(InterceptedService::new(registrations, check.clone()))
+        .add_service(InterceptedService::new(publishing, check.clone()))
+        .add_service(InterceptedService::new(consumers, check.clone()))
+        .add_service(InterceptedService::new(dead_letters, check.clone()))
+        .add_service(InterceptedService::new(reports, check.clone()))
         .add_service(InterceptedService::new(admin, check))
         .add_service(health_service)
         .add_service(reflection);

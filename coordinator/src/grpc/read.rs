@@ -6,7 +6,8 @@ use amends_core::id::{Gid, check_name};
 use amends_core::payload::Payload;
 use amends_core::retry::RetryPolicy;
 use amends_core::saga::{
-    CompiledSaga, Fencing, PublicState, SagaDefinition, StepDefinition, StepKind,
+    CancelMessage, CompensateVia, CompiledSaga, Fencing, PublicState, SagaDefinition,
+    StepDefinition, StepKind,
 };
 use amends_core::time::{Millis, Timestamp};
 use amends_proto::v1;
@@ -153,6 +154,10 @@ pub(super) fn definition(saga: v1::SagaDefinition, max_bytes: u64) -> Result<Com
         steps,
         deadline: span("deadline", saga.deadline)?,
         output: payload("output", saga.output, max_bytes)?,
+        cancel_message: saga
+            .cancel_message
+            .map(|cancel| cancel_message(cancel, max_bytes))
+            .transpose()?,
     };
     let compiled = CompiledSaga::compile(definition).map_err(|found| violations(&found))?;
     let size = compiled.json().len() as u64;
@@ -186,6 +191,13 @@ fn step_definition(
             format!("{} is not a kind of fencing", step.fencing),
         )
     })?;
+    let via = v1::CompensateVia::try_from(step.compensate_via).map_err(|_| {
+        invalid(
+            &field("compensate_via"),
+            "ENUM_UNKNOWN",
+            format!("{} is not a way to compensate", step.compensate_via),
+        )
+    })?;
     let has_no_log = step.target.starts_with("grpc://");
     Ok(StepDefinition {
         name: step.name,
@@ -205,7 +217,21 @@ fn step_definition(
             v1::Fencing::Unspecified | v1::Fencing::ConsumerLog => Fencing::ConsumerLog,
             v1::Fencing::None => Fencing::None,
         },
+        compensate_via: match via {
+            v1::CompensateVia::Unspecified => None,
+            v1::CompensateVia::Queue => Some(CompensateVia::Queue),
+            v1::CompensateVia::Call => Some(CompensateVia::Call),
+            v1::CompensateVia::Broadcast => Some(CompensateVia::Broadcast),
+        },
         target: step.target,
+    })
+}
+
+fn cancel_message(cancel: v1::CancelMessage, max_bytes: u64) -> Result<CancelMessage, Status> {
+    Ok(CancelMessage {
+        topic: cancel.topic,
+        tag: cancel.tag,
+        key: payload("cancel_message.key", cancel.key, max_bytes)?,
     })
 }
 

@@ -5,7 +5,7 @@ use amends_core::saga::{Event, Phase, Record, Settlement};
 use amends_core::time::Timestamp;
 use amends_proto::v1;
 
-use super::show;
+use super::{show, times};
 
 /// One record; `number` counts from 1.
 pub(super) fn line(number: u64, record: &Record) -> v1::TransactionRecord {
@@ -20,6 +20,7 @@ pub(super) fn line(number: u64, record: &Record) -> v1::TransactionRecord {
             .unwrap_or_default(),
         text: text(record),
         json: serde_json::to_string(record).unwrap_or_default(),
+        took: record.took.map(times::took),
     }
 }
 

@@ -52,23 +52,21 @@ impl SagaService for Sagas {
         let input =
             read::payload("input", request.input, self.max_bytes)?.unwrap_or_else(Payload::null);
         let definition = self.definition(request.source).await?;
-        let started = self
-            .engine
-            .start(Start {
-                gid: gid.clone(),
-                definition,
-                input,
-                deadline,
-            })
-            .await?;
-        let view = match wait {
-            Some(wait) if !started.view.saga.is_ended() => {
-                self.engine.wait(&gid, runtime_now() + wait).await?
+        let start = Start {
+            gid,
+            definition,
+            input,
+            deadline,
+        };
+        let started = match wait {
+            Some(wait) => {
+                let until = runtime_now() + wait;
+                self.engine.start_and_wait(start, until).await?
             }
-            _ => started.view,
+            None => self.engine.start(start).await?,
         };
         Ok(Response::new(v1::StartSagaResponse {
-            transaction: Some(self.show(&view)),
+            transaction: Some(self.show(&started.view)),
             created: started.created,
         }))
     }

@@ -4,8 +4,8 @@ use amends_core::answer::Failure;
 use amends_core::payload::Payload;
 use amends_core::retry::RetryPolicy;
 use amends_core::saga::{
-    Action, Cause, CompiledSaga, Direction, Fencing, Forward, Outcome, PublicState, Saga,
-    SagaDefinition, StepDefinition, StepKind, StepRun, Undo, available_actions,
+    Action, Cause, CompensateVia, CompiledSaga, Direction, Fencing, Forward, Outcome, PublicState,
+    Saga, SagaDefinition, StepDefinition, StepKind, StepRun, Undo, available_actions,
 };
 use amends_core::time::{Millis, Timestamp};
 use amends_proto::v1;
@@ -251,6 +251,14 @@ fn saga_definition(definition: &SagaDefinition) -> v1::SagaDefinition {
         deadline: definition.deadline.map(span),
         output: definition.output.as_ref().map(payload),
         description: definition.description.clone(),
+        cancel_message: definition
+            .cancel_message
+            .as_ref()
+            .map(|cancel| v1::CancelMessage {
+                topic: cancel.topic.clone(),
+                tag: cancel.tag.clone(),
+                key: cancel.key.as_ref().map(payload),
+            }),
     }
 }
 
@@ -273,6 +281,13 @@ fn step_definition(step: &StepDefinition) -> v1::StepDefinition {
         fencing: match step.fencing {
             Fencing::ConsumerLog => v1::Fencing::ConsumerLog,
             Fencing::None => v1::Fencing::None,
+        }
+        .into(),
+        compensate_via: match step.compensate_via {
+            None => v1::CompensateVia::Unspecified,
+            Some(CompensateVia::Queue) => v1::CompensateVia::Queue,
+            Some(CompensateVia::Call) => v1::CompensateVia::Call,
+            Some(CompensateVia::Broadcast) => v1::CompensateVia::Broadcast,
         }
         .into(),
     }

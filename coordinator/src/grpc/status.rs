@@ -10,9 +10,9 @@ use crate::engine::EngineError;
 use crate::store::StoreError;
 
 /// The domain of every reason.
-const DOMAIN: &str = "amends";
+pub(super) const DOMAIN: &str = "amends";
 /// When to come back after a passing trouble.
-const RETRY_SOON: Duration = Duration::from_millis(500);
+pub(super) const RETRY_SOON: Duration = Duration::from_millis(500);
 /// Most violations listed in one answer.
 const MAX_VIOLATIONS: usize = 100;
 
@@ -93,7 +93,7 @@ pub(super) fn store_error(error: &StoreError) -> Status {
     with_details(code, reason, error.to_string(), details)
 }
 
-fn with_details(
+pub(super) fn with_details(
     code: Code,
     reason: &str,
     message: impl Into<String>,

@@ -8,26 +8,22 @@ use amends_core::payload::Payload;
 use amends_core::saga::{Call, Phase};
 use amends_proto::v1;
 use amends_proto::v1::execute_response::Answer as Wired;
+use http::HeaderMap;
 use http::uri::PathAndQuery;
-use tonic::{Request, Status};
-use tonic_prost::ProstCodec;
+use prost::Message as _;
+use tonic::Status;
 
 use super::no_answer::NoAnswer;
-use super::unary::Wire;
+use super::unary::{Framed, Wire};
 
 const METHOD: &str = "/amends.v1.ParticipantService/Execute";
 /// The code of a refusal that came without one.
 const REFUSED: &str = "REFUSED";
 
-/// Makes the call.
-pub(super) async fn execute(
-    wire: Wire,
-    service: &str,
-    step: &str,
-    gid: &Gid,
-    call: &Call,
-) -> Result<Answer, Status> {
-    let request = v1::ExecuteRequest {
+/// A call as it is sent to a service.
+#[must_use]
+pub fn execute_request(service: &str, step: &str, gid: &Gid, call: &Call) -> v1::ExecuteRequest {
+    v1::ExecuteRequest {
         service: service.to_owned(),
         step: step.to_owned(),
         phase: phase(call.phase).into(),
@@ -36,12 +32,23 @@ pub(super) async fn execute(
         attempt: call.attempt,
         input: Some(to_wire(&call.input)),
         output: call.output.as_ref().map(to_wire),
-    };
-    let codec = ProstCodec::<v1::ExecuteRequest, v1::ExecuteResponse>::new();
+    }
+}
+
+/// Makes the call.
+pub(super) async fn execute(wire: Wire, request: v1::ExecuteRequest) -> Result<Answer, Status> {
     let path = PathAndQuery::from_static(METHOD);
-    let response = wire.unary(Request::new(request), path, codec).await?;
-    let answer = response.into_inner().answer;
-    Ok(answer.map_or_else(|| NoAnswer::Protocol.into(), classify))
+    let reply = wire.unary(path, HeaderMap::new(), Framed::encode(&request)?);
+    let response = v1::ExecuteResponse::decode(reply.await?.message)
+        .map_err(|error| Status::internal(error.to_string()))?;
+    Ok(from_response(response))
+}
+
+/// What an answer of a service means.
+#[must_use]
+pub fn from_response(response: v1::ExecuteResponse) -> Answer {
+    let answer = response.answer;
+    answer.map_or_else(|| NoAnswer::Protocol.into(), classify)
 }
 
 fn classify(answer: Wired) -> Answer {

@@ -9,7 +9,7 @@
 
 mod allow;
 mod breaker;
-mod codec;
+mod connection;
 mod execute;
 mod no_answer;
 mod options;
@@ -20,12 +20,15 @@ mod pool;
 mod registry;
 mod unary;
 
+use std::time::Duration;
+
 use amends_core::answer::Answer;
 use amends_core::id::Gid;
 use amends_core::saga::Call;
 use futures_util::future::BoxFuture;
 
 pub use allow::AddressError;
+pub use execute::{execute_request, from_response};
 pub use options::OutboundOptions;
 pub use outbound::Outbound;
 pub use pool::MAX_INLINE_TARGETS;
@@ -40,5 +43,24 @@ pub trait Caller: Send + Sync + 'static {
     /// Makes one call and classifies what comes back. Never fails: whatever
     /// goes wrong is [`Answer::Unknown`]. Returns within the call's timeout.
     /// Dropping it gives the call up; it may have taken effect.
-    fn call<'a>(&'a self, gid: &'a Gid, call: &'a Call) -> BoxFuture<'a, Answer>;
+    fn call<'a>(&'a self, gid: &'a Gid, call: &'a Call) -> BoxFuture<'a, Called>;
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    /// The outcome.
+    pub answer: Answer,
+    /// How long it had waited for a place among the calls of its target.
+    pub waited: Duration,
+}
+
+impl From<Answer> for Called {
+    /// It did not have to wait.
+    fn from(answer: Answer) -> Self {
+        Self {
+            answer,
+            waited: Duration::ZERO,
+        }
+    }
 }

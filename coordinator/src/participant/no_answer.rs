@@ -4,13 +4,12 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use amends_core::answer::{Answer, Failure};
-use tonic::{Code, Status, TimeoutExpired};
+use tonic::{Code, Status};
 
 use super::allow::AddressError;
 use super::pool::MAX_INLINE_TARGETS;
+use super::unary::TOO_LARGE;
 
-/// What tonic says of a message over the limit; it has no type for it.
-const TOO_LARGE: &str = "Error, decoded message length too large";
 /// What tonic's server says when its own timer of the call was first.
 const TIMER_OF_THE_SERVER: &str = "Timeout expired";
 
@@ -60,7 +59,7 @@ impl NoAnswer {
             let timeout = sent.timeout;
             return Self::Timeout { address, timeout };
         }
-        if status.code() == Code::OutOfRange && status.message().starts_with(TOO_LARGE) {
+        if status.code() == Code::OutOfRange && status.message() == TOO_LARGE {
             let limit = sent.max_response_bytes;
             return Self::TooLarge { address, limit };
         }
@@ -101,12 +100,11 @@ pub(super) fn is_silence(status: &Status) -> bool {
     status.source().is_some() || status.code() == Code::Unavailable || is_timeout(status)
 }
 
-/// Three timers watch one call: tonic's, the participant's and our own. Which
-/// is first is chance, so all three mean the same.
+/// Two timers watch one call: the participant's and our own. Which is first is
+/// chance, so both mean the same.
 fn is_timeout(status: &Status) -> bool {
-    let expired_here = sources(status).any(|source| source.is::<TimeoutExpired>());
     let expired_there = status.code() == Code::Cancelled && status.message() == TIMER_OF_THE_SERVER;
-    expired_here || expired_there || status.code() == Code::DeadlineExceeded
+    expired_there || status.code() == Code::DeadlineExceeded
 }
 
 fn sources(status: &Status) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {

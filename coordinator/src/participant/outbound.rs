@@ -1,6 +1,7 @@
 //! Makes the calls: chooses the target, keeps its limits, bounds the time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use amends_core::answer::Answer;
 use amends_core::id::Gid;
@@ -9,14 +10,14 @@ use amends_core::target::Target;
 use futures_util::future::BoxFuture;
 use tonic::Status;
 
-use super::Caller;
 use super::breaker::Health;
-use super::execute::execute;
+use super::execute::{execute, execute_request};
 use super::no_answer::{NoAnswer, Sent, is_silence};
 use super::peer::{Admission, Budget};
 use super::plain::Plain;
 use super::registry::Registry;
 use super::unary::Wire;
+use super::{Called, Caller};
 
 /// Instances tried until one lets the call in. Nothing is sent to the others.
 const MAX_CHOICES: usize = 4;
@@ -35,12 +36,14 @@ pub struct Outbound {
 }
 
 impl Caller for Outbound {
-    fn call<'a>(&'a self, gid: &'a Gid, call: &'a Call) -> BoxFuture<'a, Answer> {
+    fn call<'a>(&'a self, gid: &'a Gid, call: &'a Call) -> BoxFuture<'a, Called> {
         Box::pin(async move {
-            match self.attempt(gid, call).await {
+            let mut waited = Duration::ZERO;
+            let answer = match self.attempt(gid, call, &mut waited).await {
                 Ok(answer) => answer,
                 Err(reason) => reason.into(),
-            }
+            };
+            Called { answer, waited }
         })
     }
 }
@@ -52,25 +55,36 @@ impl Outbound {
         Self { registry }
     }
 
-    async fn attempt(&self, gid: &Gid, call: &Call) -> Result<Answer, NoAnswer> {
+    /// What a call needs once it has a place is boxed: thousands may wait for
+    /// theirs, and would hold that much memory each.
+    ///
+    /// `waited` tells how long the call had to wait for a place, also when it got none.
+    async fn attempt(
+        &self,
+        gid: &Gid,
+        call: &Call,
+        waited: &mut Duration,
+    ) -> Result<Answer, NoAnswer> {
         let budget = Budget {
             started: self.registry.clock().monotonic(),
             timeout: call.timeout.into(),
         };
-        match &call.target {
+        match &*call.target {
             Target::Service { service, step } => {
-                let admission = self.admit_to_service(service, budget).await?;
+                let admission = self.admit_to_service(service, budget).await;
+                let admission = noting_wait(admission, budget, waited)?;
                 let wire = self.wire(&admission);
-                let sending = execute(wire, service, step, gid, call);
-                self.exchange(admission, budget, sending).await
+                let sending = execute(wire, execute_request(service, step, gid, call));
+                Box::pin(self.exchange(admission, budget, sending)).await
             }
             Target::Grpc { authority, path } => {
                 let request = Plain::new(path, gid, call)?;
                 let peer = self.registry.inline(authority, budget.started)?;
-                let admission = peer.admit(budget, self.registry.clock()).await?;
+                let admission = peer.admit(budget, self.registry.clock()).await;
+                let admission = noting_wait(admission, budget, waited)?;
                 let wire = self.wire(&admission);
                 let sending = request.send(wire);
-                self.exchange(admission, budget, sending).await
+                Box::pin(self.exchange(admission, budget, sending)).await
             }
         }
     }
@@ -93,7 +107,8 @@ impl Outbound {
 
     fn wire(&self, admission: &Admission) -> Wire {
         Wire {
-            channel: admission.channel(),
+            links: admission.links(),
+            authority: admission.authority(),
             timeout: admission.remaining(),
             max_response_bytes: self.registry.options().max_response_bytes,
         }
@@ -141,4 +156,17 @@ impl Outbound {
             }
         }
     }
+}
+
+fn noting_wait(
+    admitted: Result<Admission, NoAnswer>,
+    budget: Budget,
+    waited: &mut Duration,
+) -> Result<Admission, NoAnswer> {
+    *waited = match &admitted {
+        Ok(admission) => budget.timeout.saturating_sub(admission.remaining()),
+        Err(NoAnswer::Queue { timeout, .. }) => *timeout,
+        Err(_) => Duration::ZERO,
+    };
+    admitted
 }

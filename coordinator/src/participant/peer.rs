@@ -5,24 +5,19 @@
 //! back. Connections are made when first needed and made again when lost.
 //! Not here: which address a call goes to, what an answer means.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use http::uri::Authority;
 use tokio::sync::Semaphore;
-use tonic::transport::{Channel, Endpoint};
 
 use super::breaker::{Breaker, Health, Pass};
+use super::connection::{Connections, Links};
 use super::no_answer::NoAnswer;
 use super::options::OutboundOptions;
 use crate::clock::Clock;
 use crate::config::HostPort;
-
-/// Longest wait for a connection. A call's own timeout may be shorter.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Without these a connection through a lost network would look alive for ever.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time that a call may take in all.
 #[derive(Debug, Clone, Copy)]
@@ -42,11 +37,8 @@ impl Budget {
 #[derive(Debug)]
 pub(super) struct Peer {
     address: String,
-    endpoint: Endpoint,
-    connections: usize,
-    /// Made at the first call, because that needs a runtime.
-    channels: OnceLock<(Channel, Box<[Channel]>)>,
-    turn: AtomicUsize,
+    authority: Authority,
+    connections: Connections,
     /// Calls under way or waiting for a place.
     load: AtomicU32,
     places: Semaphore,
@@ -67,20 +59,14 @@ impl Peer {
         now: Instant,
     ) -> Result<Self, NoAnswer> {
         let address = address.to_string();
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .map_err(|_| super::AddressError::Invalid(address.clone()))?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .tcp_nodelay(true);
+        let authority = Authority::try_from(address.as_str())
+            .map_err(|_| super::AddressError::Invalid(address.clone()))?;
+        let connections = options.connections_per_target.get() as usize;
         let places = options.max_in_flight_per_target.get() as usize;
         Ok(Self {
+            connections: Connections::new(&address, connections),
             address,
-            endpoint,
-            connections: options.connections_per_target.get() as usize,
-            channels: OnceLock::new(),
-            turn: AtomicUsize::new(0),
+            authority,
             load: AtomicU32::new(0),
             places: Semaphore::new(places.min(Semaphore::MAX_PERMITS)),
             state: Mutex::new(State {
@@ -159,16 +145,6 @@ impl Peer {
         state.breaker.enter(now)
     }
 
-    fn channel(&self) -> Channel {
-        let (first, more) = self.channels.get_or_init(|| {
-            let more = (1..self.connections).map(|_| self.endpoint.connect_lazy());
-            (self.endpoint.connect_lazy(), more.collect())
-        });
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.connections;
-        let channel = turn.checked_sub(1).and_then(|turn| more.get(turn));
-        channel.unwrap_or(first).clone()
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -215,9 +191,14 @@ impl Admission {
         self.remaining
     }
 
-    /// One of the connections, each in its turn. Must be called in a runtime.
-    pub(super) fn channel(&self) -> Channel {
-        self.waiting.peer.channel()
+    /// What requests name as their destination.
+    pub(super) fn authority(&self) -> Authority {
+        self.waiting.peer.authority.clone()
+    }
+
+    /// The connections of the present runtime. Must be called in one.
+    pub(super) fn links(&self) -> Arc<Links> {
+        self.waiting.peer.connections.here()
     }
 
     /// Ends the call, saying what it showed of the target.

@@ -7,15 +7,13 @@ use amends_core::answer::{Answer, Failure};
 use amends_core::id::Gid;
 use amends_core::payload::{JSON, Payload};
 use amends_core::saga::{Call, Phase};
-use bytes::Bytes;
 use http::uri::PathAndQuery;
-use tonic::metadata::{AsciiMetadataValue, MetadataMap};
-use tonic::{Code, Request, Status};
+use http::{HeaderMap, HeaderValue};
+use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::codec::BytesCodec;
 use super::no_answer::NoAnswer;
-use super::unary::Wire;
+use super::unary::{Framed, Wire};
 
 const GID: &str = "amends-gid";
 const BRANCH: &str = "amends-branch";
@@ -32,8 +30,9 @@ const ABORTED: &str = "ABORTED";
 
 /// A request ready to be sent.
 pub(super) struct Plain {
-    request: Request<Bytes>,
+    metadata: HeaderMap,
     path: PathAndQuery,
+    message: Payload,
 }
 
 impl Plain {
@@ -41,11 +40,10 @@ impl Plain {
     pub(super) fn new(path: &str, gid: &Gid, call: &Call) -> Result<Self, NoAnswer> {
         let path = path.parse().map_err(|_| NoAnswer::Path(path.to_owned()))?;
         let content_type = content_type_value(call.input.content_type())?;
-        let mut request = Request::new(call.input.data().clone());
-        let metadata = request.metadata_mut();
+        let mut metadata = HeaderMap::new();
         for (key, text) in [(GID, gid.as_str()), (BRANCH, call.name.as_str())] {
             // Both are printable ASCII by their own rules.
-            if let Ok(value) = text.parse::<AsciiMetadataValue>() {
+            if let Ok(value) = HeaderValue::try_from(text) {
                 metadata.insert(key, value);
             }
         }
@@ -53,22 +51,24 @@ impl Plain {
             Phase::Do => "do",
             Phase::Undo => "undo",
         };
-        metadata.insert(PHASE, AsciiMetadataValue::from_static(phase));
+        metadata.insert(PHASE, HeaderValue::from_static(phase));
         metadata.insert(ATTEMPT, call.attempt.into());
         metadata.insert(CONTENT_TYPE, content_type);
-        Ok(Self { request, path })
+        Ok(Self {
+            metadata,
+            path,
+            message: call.input.clone(),
+        })
     }
 
     /// Makes the call.
     pub(super) async fn send(self, wire: Wire) -> Result<Answer, Status> {
-        match wire.unary(self.request, self.path, BytesCodec).await {
-            Ok(response) => {
-                let content_type = text_of(response.metadata(), CONTENT_TYPE);
-                let payload = Payload::new(
-                    content_type.as_deref().unwrap_or(PROTOBUF),
-                    response.into_inner(),
-                );
-                Ok(Answer::Succeeded(payload))
+        let message = Framed::raw(self.message.data())?;
+        match wire.unary(self.path, self.metadata, message).await {
+            Ok(reply) => {
+                let content_type = text_of(&reply.metadata, CONTENT_TYPE);
+                let content_type = content_type.unwrap_or(PROTOBUF);
+                Ok(Answer::Succeeded(Payload::new(content_type, reply.message)))
             }
             Err(status) => classify(status),
         }
@@ -84,7 +84,7 @@ fn classify(status: Status) -> Result<Answer, Status> {
                 .get_details_error_info()
                 .map(|info| info.reason)
                 .filter(|reason| !reason.is_empty())
-                .or_else(|| text_of(status.metadata(), CODE))
+                .or_else(|| text_of(status.metadata().as_ref(), CODE).map(str::to_owned))
                 .unwrap_or_else(|| ABORTED.to_owned());
             Ok(Answer::Refused(Failure::new(code, status.message())))
         }
@@ -98,15 +98,15 @@ fn classify(status: Status) -> Result<Answer, Status> {
     }
 }
 
-fn content_type_value(text: &str) -> Result<AsciiMetadataValue, NoAnswer> {
+fn content_type_value(text: &str) -> Result<HeaderValue, NoAnswer> {
     if text == JSON {
-        return Ok(AsciiMetadataValue::from_static(JSON));
+        return Ok(HeaderValue::from_static(JSON));
     }
     text.parse()
         .map_err(|_| NoAnswer::ContentType(text.to_owned()))
 }
 
-fn text_of(metadata: &MetadataMap, key: &str) -> Option<String> {
+fn text_of<'m>(metadata: &'m HeaderMap, key: &str) -> Option<&'m str> {
     let text = metadata.get(key)?.to_str().ok()?;
-    (!text.is_empty()).then(|| text.to_owned())
+    (!text.is_empty()).then_some(text)
 }

@@ -16,6 +16,7 @@
 
 mod failure;
 pub mod memory;
+pub mod messages;
 pub mod migrate;
 pub mod open;
 mod postgres;

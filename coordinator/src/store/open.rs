@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::memory::MemoryStore;
+use super::messages::MessageStore;
 pub use super::migrate::{DryRun, Migration, MigrationReport};
 use super::{Incarnation, Store, StoreError, postgres, sqlite};
 use crate::config::{Migrate, StoreUrl};
@@ -16,6 +17,15 @@ pub struct StoreOptions {
     pub max_connections: u32,
 }
 
+/// One store, by what is asked of it.
+#[derive(Clone)]
+pub struct Stores {
+    /// Keeps transactions.
+    pub transactions: Arc<dyn Store>,
+    /// Keeps messages.
+    pub messages: Arc<dyn MessageStore>,
+}
+
 /// Opens a store for one run of a coordinator.
 ///
 /// # Errors
@@ -26,17 +36,32 @@ pub async fn open(
     options: &StoreOptions,
     incarnation: Incarnation,
     mode: Migrate,
-) -> Result<Arc<dyn Store>, StoreError> {
+) -> Result<Stores, StoreError> {
     let connections = options.max_connections;
     Ok(match &options.url {
-        StoreUrl::Memory => Arc::new(MemoryStore::new(incarnation)),
+        StoreUrl::Memory => {
+            let store = MemoryStore::new(incarnation);
+            let messages = Arc::new(store.messages());
+            Stores {
+                transactions: Arc::new(store),
+                messages,
+            }
+        }
         StoreUrl::Sqlite { path } => {
-            Arc::new(sqlite::open(path, connections, incarnation, mode).await?)
+            both(sqlite::open(path, connections, incarnation, mode).await?)
         }
         StoreUrl::Postgres { url } => {
-            Arc::new(postgres::open(url.expose(), connections, incarnation, mode).await?)
+            both(postgres::open(url.expose(), connections, incarnation, mode).await?)
         }
     })
+}
+
+fn both(store: impl Store + MessageStore) -> Stores {
+    let store = Arc::new(store);
+    Stores {
+        transactions: Arc::clone(&store) as Arc<dyn Store>,
+        messages: store,
+    }
 }
 
 /// Tells about a store's migrations, or applies them. A store in memory has none.

@@ -245,7 +245,7 @@ pub(super) fn signed(number: u64) -> Result<i64, StoreError> {
     i64::try_from(number).map_err(|_| StoreError::Corrupt(format!("{number} is too large")))
 }
 
-fn unsigned(number: i64) -> Result<u64, StoreError> {
+pub(super) fn unsigned(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| StoreError::Corrupt(format!("{number} is negative")))
 }
 

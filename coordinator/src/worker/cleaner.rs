@@ -70,7 +70,7 @@ impl Worker for Cleaner {
     }
 }
 
-fn before(now: Timestamp, span: Millis) -> Timestamp {
+pub(super) fn before(now: Timestamp, span: Millis) -> Timestamp {
     Timestamp(
         now.0
             .saturating_sub(i64::try_from(span.0).unwrap_or(i64::MAX)),

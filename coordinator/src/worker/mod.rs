@@ -6,6 +6,7 @@
 
 mod cleaner;
 mod lease;
+mod messages;
 mod recovery;
 mod sleepers;
 mod sweeper;
@@ -19,6 +20,7 @@ use crate::engine::EngineError;
 
 pub use cleaner::{Cleaner, Retention};
 pub use lease::{LEASE, Lease};
+pub use messages::{MessageCleaner, Outbox};
 pub use recovery::Recovery;
 pub use sleepers::Sleepers;
 pub use sweeper::Sweeper;

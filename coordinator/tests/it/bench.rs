@@ -1,4 +1,4 @@
-//! `amends bench saga`, tiny: what it prints, that everything ended as it
+//! `amends bench`, tiny: what it prints, that everything ended as it
 //! should, and that nothing is left behind. No times.
 
 use std::path::Path;
@@ -136,6 +136,137 @@ fn sagas_that_hang_beside_all_end_once_they_are_let_go() {
 }
 
 #[test]
+fn where_the_time_goes_and_what_the_calls_alone_cost() {
+    let report = check(&["--profile", "--calibrate", "--store", "memory"], 4);
+    let profile = &report["profile"];
+    assert_eq!(profile["sagas"]["count"], COUNT);
+    assert_eq!(profile["calls"]["count"], COUNT * 4);
+    let parts = profile["sagas"]["parts"].as_array().unwrap();
+    let share = |part: &Value| part["share"].as_f64().unwrap();
+    let (whole, parts) = parts.split_last().unwrap();
+    assert_eq!(share(whole), 1.0);
+    let sum: f64 = parts.iter().map(share).sum();
+    assert!((sum - 1.0).abs() < 0.01, "{profile}");
+    assert!(report["relay_per_second"].as_f64().unwrap() > 0.0);
+    if cfg!(target_os = "linux") {
+        assert!(report["cpu_beyond_rpc_us"].is_number());
+    }
+}
+
+#[test]
+fn hanging_sagas_are_compared_with_none() {
+    let report = check(&["--mode", "hang", "--hanging", "5"], 4);
+    assert!(report["alone_per_second"].as_f64().unwrap() > 0.0);
+    assert!(report["alone_p99_ms"].is_number());
+}
+
+#[test]
+fn a_full_store_beside_an_empty_one() {
+    let report = check(&["--finished", "2000"], 4);
+    assert_eq!(report["finished"], 2000);
+    assert!(report["empty_per_second"].as_f64().unwrap() > 0.0);
+    let [removed, left] = ["removed", "due_left"].map(|field| report[field].as_u64().unwrap());
+    assert_eq!(removed + left, 400, "{report}");
+}
+
+/// Runs a mode whose report has other fields; nothing may be left behind.
+fn special(args: &[&str]) -> Value {
+    let directory = tempfile::tempdir().unwrap();
+    let run = bench(directory.path(), &[args, &["-o", "json"]].concat());
+    assert_eq!(run.code, 0, "{args:?}: {}{}", run.out, run.err);
+    let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(report["errors"], 0, "{}", run.out);
+    report
+}
+
+#[test]
+fn what_was_unfinished_at_a_crash_goes_on() {
+    let report = special(&["--mode", "restart", "--unfinished", "50"]);
+    assert_eq!(
+        (&report["unfinished"], &report["calls"]),
+        (&50.into(), &50.into())
+    );
+    assert!(report["new_transactions"].as_u64().unwrap() > 0);
+    let ms = |field: &str| report[field].as_f64().unwrap();
+    assert!(ms("first_resumed_ms") <= ms("all_resumed_ms"));
+    assert!(ms("all_resumed_ms") <= ms("all_ended_ms"));
+}
+
+#[test]
+fn a_store_in_memory_has_nothing_to_restart_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = bench(directory.path(), &["--mode=restart", "--store=memory"]);
+    assert_eq!((run.code, run.out.as_str()), (2, ""), "{}", run.err);
+}
+
+#[test]
+fn sagas_that_wait_leave_memory_or_stay() {
+    let asleep = special(&["--mode", "waiting", "--waiting", "50"]);
+    assert_eq!(
+        (&asleep["waiting"], &asleep["live"]),
+        (&50.into(), &0.into())
+    );
+    let args = ["--mode", "waiting", "--waiting", "50", "--wait-time", "1s"];
+    let awake = special(&[&args[..], &["--store", "memory"]].concat());
+    assert_eq!(awake["wait_seconds"], 1.0);
+    if cfg!(target_os = "linux") {
+        assert!(awake["rss_mib"].as_f64().unwrap() > 1.0);
+    }
+}
+
+#[test]
+fn growth_as_table_and_picture() {
+    let directory = tempfile::tempdir().unwrap();
+    let picture = directory.path().join("growth.svg");
+    let output = Command::new(env!("CARGO_BIN_EXE_amends"))
+        .args(["bench", "grow", "--time", "200ms", "--store", "memory"])
+        .args(["--max-concurrency", "4", "--max-steps", "2", "-o", "jsonl"])
+        .arg("--svg")
+        .arg(&picture)
+        .env("TMPDIR", directory.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{out}");
+    let points: Vec<Value> = out
+        .lines()
+        .map(|it| serde_json::from_str(it).unwrap())
+        .collect();
+    let shape = |point: &Value| {
+        let number = |field: &str| point[field].as_u64().unwrap();
+        let growing = point["growing"].as_str().unwrap().to_owned();
+        (growing, number("concurrency"), number("steps"))
+    };
+    let expected = [
+        ("concurrency", 1, 4),
+        ("concurrency", 2, 4),
+        ("concurrency", 4, 4),
+        ("steps", 64, 1),
+        ("steps", 64, 2),
+        ("overload", 64, 4),
+        ("overload", 256, 4),
+        ("overload", 1024, 4),
+    ];
+    let expected = expected.map(|(growing, at, steps)| (growing.to_owned(), at, steps));
+    assert_eq!(points.iter().map(shape).collect::<Vec<_>>(), expected);
+    assert!(points.iter().all(|point| point["errors"] == 0), "{out}");
+    assert!(
+        points
+            .iter()
+            .all(|point| point["transactions"].as_u64() > Some(0)),
+        "{out}"
+    );
+    assert!(
+        std::fs::read_to_string(&picture)
+            .unwrap()
+            .starts_with("<svg ")
+    );
+}
+
+#[test]
 fn errors_are_counted_and_told() {
     let directory = tempfile::tempdir().unwrap();
     // The one that hangs takes the only place.
@@ -151,12 +282,21 @@ fn errors_are_counted_and_told() {
     );
     assert_eq!(run.code, 1, "{}", run.err);
     let report: Value = serde_json::from_str(&run.out).unwrap();
-    for (field, expected) in [("errors", COUNT), ("transactions", 0), ("hanging", 1)] {
+    for (field, expected) in [("transactions", 0), ("hanging", 1)] {
         assert_eq!(report[field], expected, "{field}: {}", run.out);
     }
+    // Before anything hung some may have found the place taken by each other.
     let faults = report["faults"].as_object().unwrap();
-    let counts: Vec<_> = faults.values().cloned().collect();
-    assert_eq!(counts, [Value::from(COUNT)], "{}", run.out);
+    let counts = |beside: bool| {
+        let counts = faults
+            .iter()
+            .filter(move |(fault, _)| fault.starts_with("alone: ") != beside);
+        counts
+            .map(|(_, count)| count.as_u64().unwrap())
+            .sum::<u64>()
+    };
+    assert_eq!(counts(true), COUNT, "{}", run.out);
+    assert_eq!(report["errors"], COUNT + counts(false), "{}", run.out);
 }
 
 #[test]
@@ -210,4 +350,32 @@ fn a_participant_ends_with_the_bench() {
     assert!(output.status.success());
     let out = String::from_utf8(output.stdout).unwrap();
     assert!(out.contains(" listening on 127.0.0.1:"), "{out}");
+}
+
+#[test]
+fn messages_all_arrive_and_delayed_ones_are_timed() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_amends"))
+        .args(["bench", "msg", "--seconds", "1", "--warm-up", "0s"])
+        .args(["--rounds", "2", "--concurrency", "4", "--batch", "3"])
+        .args(["--delayed", "300", "--store", "memory", "-o", "json"])
+        .env_clear()
+        .env("TMPDIR", directory.path())
+        .current_dir(directory.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{out}{err}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["errors"], 0, "{out}");
+    assert_eq!(report["delayed"], 300, "{out}");
+    assert_eq!(report["rounds"].as_array().unwrap().len(), 2);
+    assert_eq!(report["transactions"].as_u64().unwrap() % 3, 0, "{out}");
+    // Without a RabbitMQ there is nothing to compare with.
+    assert!(report["ratio"].is_null() && report["direct_per_second"].is_null());
+    for field in ["per_second", "p50_ms", "late_p99_ms", "accept_p50_ms"] {
+        assert!(report[field].is_number(), "{field}: {out}");
+    }
 }

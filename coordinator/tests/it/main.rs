@@ -7,6 +7,8 @@ mod config;
 mod disk_full;
 mod engine;
 mod grpc;
+mod messages;
 mod participant;
 mod process;
+mod rabbitmq;
 mod store;

@@ -7,11 +7,13 @@
 //! it, [`invariants`] what must be true whatever happened, and [`runner`] the
 //! program that starts everything and tells its story.
 
+pub mod cli;
 pub mod clock;
 pub mod database;
 pub mod domain;
 pub mod front;
 pub mod holds;
+mod http;
 pub mod invariants;
 pub mod proto;
 pub mod role;

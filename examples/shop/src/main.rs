@@ -6,47 +6,14 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use shop::role::{FrontArgs, ServiceArgs, exit_with_stdin, run_front, run_service};
-use shop::runner::{self, RunArgs, Verdict};
+use clap::Parser;
+use shop::cli::{Cli, Command, CoordinatorArgs};
+use shop::role::{exit_with_stdin, run_front, run_probe, run_resend, run_samples, run_service};
+use shop::runner::{self, Verdict};
 use tracing_subscriber::EnvFilter;
 
 /// Ended by Ctrl-C, as a shell would say it.
 const INTERRUPTED: u8 = 130;
-
-#[derive(Debug, Parser)]
-#[command(
-    version,
-    about = "Places orders through a saga over four services, breaks things on the way, and checks the books",
-    after_help = "Exit code: 0 when everything came out right, 1 when not, 2 for wrong arguments.\n\n\
-        Examples:\n  shop\n  shop --serve\n  shop --scenario coordinator-dies --keep /tmp/shop\n  \
-        shop --store postgres://localhost/amends --shop-database postgres://localhost/shop_{service}",
-    args_conflicts_with_subcommands = true
-)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    run: RunArgs,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Run one service of the shop
-    Service(ServiceArgs),
-    /// Run the shop's front
-    Front(FrontArgs),
-    /// Run the coordinator: `amends serve`, ended by the end of standard input
-    #[command(hide = true)]
-    Coordinator(CoordinatorArgs),
-}
-
-#[derive(Debug, Args)]
-struct CoordinatorArgs {
-    /// What follows `amends serve`.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<OsString>,
-}
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -63,6 +30,18 @@ fn main() -> ExitCode {
         }),
         Some(Command::Front(args)) => on_runtime(async {
             run_front(args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Some(Command::Samples(args)) => on_runtime(async {
+            run_samples(&args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Some(Command::Resend(args)) => on_runtime(async {
+            run_resend(&args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Some(Command::Probe(args)) => on_runtime(async {
+            run_probe(&args).await?;
             Ok(ExitCode::SUCCESS)
         }),
         None => on_runtime(async {

@@ -20,6 +20,12 @@ const DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// The saga's name.
 pub const NAME: &str = "shop.place-order";
 
+/// Where the message that cancels an order goes. The services name both in
+/// `cancel_on`, which takes nothing but texts.
+pub const CANCEL_TOPIC: &str = "orderTopic";
+/// What it is.
+pub const CANCEL_TAG: &str = "order_cancel";
+
 /// `create-order -> reserve-stock -> use-coupon -> deduct-balance -> confirm-order`.
 ///
 /// Its id is the order's id, so placing the same order again is the same saga.
@@ -28,6 +34,9 @@ pub fn place_order() -> Saga<PlaceOrder, Receipt> {
     Saga::define(NAME, 1, |s, order| {
         s.description("Places an order: everything it needs, or nothing.");
         s.deadline(DEADLINE);
+        // One message, which each service reads in a group of its own: nobody who undoes
+        // waits for another one.
+        s.cancel_message(CANCEL_TOPIC, CANCEL_TAG, &order.order_id);
         let created = s.step("create-order", Orders::CREATE, &order);
         let stock = s.after(&created).step(
             "reserve-stock",

@@ -7,7 +7,7 @@ use crate::domain::{Cents, Coupon, CouponId, GoodsId, UserId};
 use crate::invariants::Databases;
 use crate::services::goods::table::GoodsRow;
 use crate::services::user::table::UserRow;
-use crate::services::{coupon, goods, order, user};
+use crate::services::{coupon, goods, mail, order, user};
 
 /// The customer, with 900.00.
 pub const USER: UserId = UserId::new(345_963_634_385_633_280);
@@ -39,6 +39,7 @@ pub async fn fill(databases: &Databases) -> Result<(), DatabaseError> {
     goods::table::create(&databases.goods).await?;
     coupon::table::create(&databases.coupon).await?;
     user::table::create(&databases.user).await?;
+    mail::table::create(&databases.mail).await?;
     add_goods(databases, &course()).await?;
     add_user(databases, &customer()).await?;
     add_coupon(databases, &fresh_coupon(COUPON, USER)).await

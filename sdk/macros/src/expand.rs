@@ -9,6 +9,7 @@ use syn::spanned::Spanned;
 use syn::{ItemImpl, LitStr, Type};
 
 use crate::errors::Errors;
+use crate::message::{self, Handler};
 use crate::parse::{self, Effects, RetryArgs};
 use crate::validate::{self, Step, Undo};
 
@@ -24,14 +25,16 @@ pub(crate) fn service(args: TokenStream, item: TokenStream) -> TokenStream {
         }
     };
     let mut errors = Errors::default();
-    let name = parse::service_args(args, &mut errors)
+    let mut cancels = Vec::new();
+    let name = parse::service_args(args, &mut cancels, &mut errors)
         .unwrap_or_else(|| LitStr::new("unnamed", Span::call_site()));
+    let (handlers, any_handler) = message::take(&mut block, &mut errors);
     let found = parse::take_steps(&mut block, &mut errors);
-    validate::block(&block, &found, &mut errors);
+    validate::block(&block, &found, any_handler, &mut errors);
     let steps = validate::steps(&block, found, &mut errors);
 
     let constants = steps.iter().map(|step| constant(&name, step));
-    let service = definition(&block, &name, &steps);
+    let service = definition(&block, &name, &steps, &handlers, &cancels);
     let (generics, ty) = (&block.generics, &block.self_ty);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let errors = errors.into_tokens();
@@ -43,7 +46,13 @@ pub(crate) fn service(args: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-fn definition(block: &ItemImpl, name: &LitStr, steps: &[Step]) -> TokenStream {
+fn definition(
+    block: &ItemImpl,
+    name: &LitStr,
+    steps: &[Step],
+    handlers: &[Handler],
+    cancels: &[TokenStream],
+) -> TokenStream {
     let ty = &block.self_ty;
     let (impl_generics, _, where_clause) = block.generics.split_for_impl();
     let registrations = steps.iter().map(registration);
@@ -53,8 +62,9 @@ fn definition(block: &ItemImpl, name: &LitStr, steps: &[Step]) -> TokenStream {
             const NAME: &'static str = #name;
 
             fn define(self: ::std::sync::Arc<Self>) -> ::amends::ServiceDef {
-                let builder = ::amends::ServiceBuilder::new(#name, self);
+                let builder = ::amends::ServiceBuilder::new(#name, self) #(#cancels)*;
                 #(#registrations)*
+                #(#handlers)*
                 builder.build()
             }
         }
@@ -164,7 +174,7 @@ fn retry(args: &RetryArgs) -> TokenStream {
     }
 }
 
-fn duration(duration: Duration) -> TokenStream {
+pub(crate) fn duration(duration: Duration) -> TokenStream {
     // Parsed from whole milliseconds, at most a day.
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     quote! { ::core::time::Duration::from_millis(#millis) }

@@ -9,6 +9,7 @@
 mod derive;
 mod errors;
 mod expand;
+mod message;
 mod parse;
 mod serde_attrs;
 mod signature;
@@ -19,7 +20,7 @@ mod wire;
 use proc_macro::TokenStream;
 
 /// Turns an inherent `impl` block into a service whose `#[step]` methods the
-/// coordinator can call.
+/// coordinator can call, and whose `#[on_message]` methods get messages.
 ///
 /// ```text
 /// #[amends::service(name = "inventory")]
@@ -47,6 +48,28 @@ use proc_macro::TokenStream;
 ///   what is left out keeps its default.
 /// - `name = "reserve-stock"`: the stored name. Without it the method's name
 ///   in kebab-case.
+///
+/// A method with `#[on_message]` handles messages, each once:
+///
+/// ```text
+/// #[on_message(topic = "payTopic", tags = "pay_success", group = "points", max_attempts = 16)]
+/// async fn award(&self, conn: &mut Conn, msg: Message<OrderPaid>) -> StepResult<()> { .. }
+/// ```
+///
+/// Its keys, of which only the first is required:
+///
+/// - `topic = "payTopic"`;
+/// - `tags = "paid || refunded"` or `filter = "amount > 10"`: which messages of it;
+/// - `group = "points"`: default the service's name;
+/// - `mode = broadcasting`: every instance gets every message;
+/// - `max_attempts = 16`, `retry = ["10s", "1m"]`: how it is tried again;
+/// - `concurrency = 32`, `prefetch = 64`: how many at a time, and at hand;
+/// - `dedupe = key`: seen before by the message's key, not by its id;
+/// - `timeout = "30s"`: bound of one attempt;
+/// - `effects = external`: the method takes `&MessageCx` in place of `&mut Conn`.
+///
+/// `#[amends::service(name = "stock", cancel_on(topic = "orderTopic", tag = "order_cancel"))]`
+/// lets the cancel message of a saga undo the steps of the service.
 #[proc_macro_attribute]
 pub fn service(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::service(args.into(), item.into()).into()

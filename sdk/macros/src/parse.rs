@@ -11,7 +11,7 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Expr, Ident, ImplItem, ImplItemFn, ItemImpl, LitStr, Meta, Token};
 
 use crate::errors::{Errors, did_you_mean, listed};
-use crate::values;
+use crate::{message, values};
 
 const MAX_SERVICE_NAME: usize = 128;
 const MAX_STEP_NAME: usize = 64;
@@ -62,14 +62,22 @@ pub(crate) struct StepMethod {
     pub(crate) method: ImplItemFn,
 }
 
-/// Reads `name = ".."`.
-pub(crate) fn service_args(args: TokenStream, errors: &mut Errors) -> Option<LitStr> {
+/// Reads `name = ".."` and each `cancel_on(..)`, which is added to `cancels`.
+pub(crate) fn service_args(
+    args: TokenStream,
+    cancels: &mut Vec<TokenStream>,
+    errors: &mut Errors,
+) -> Option<LitStr> {
     let metas = errors.keep(metas(args))?;
     let mut name = None;
     for meta in metas {
         let key = key_of(&meta);
+        if key == "cancel_on" {
+            cancels.extend(message::cancel_on(&meta, errors));
+            continue;
+        }
         if key != "name" {
-            let hint = did_you_mean(&key, ["name"]);
+            let hint = did_you_mean(&key, ["name", "cancel_on"]);
             errors.at(meta.path(), format!("unknown key `{key}`{hint}"));
             name = name.or(Some(LitStr::new("unknown", Span::call_site())));
             continue;
@@ -215,7 +223,7 @@ fn compensate(value: &Expr) -> syn::Result<Compensate> {
     }
 }
 
-fn effects(value: &Expr) -> syn::Result<Effects> {
+pub(crate) fn effects(value: &Expr) -> syn::Result<Effects> {
     match ident(value) {
         Some(word) if word == "external" => Ok(Effects::External),
         Some(word) if word == "local" => Ok(Effects::Local),
@@ -226,12 +234,12 @@ fn effects(value: &Expr) -> syn::Result<Effects> {
     }
 }
 
-fn metas(tokens: TokenStream) -> syn::Result<Vec<Meta>> {
+pub(crate) fn metas(tokens: TokenStream) -> syn::Result<Vec<Meta>> {
     let list = Punctuated::<Meta, Token![,]>::parse_terminated.parse2(tokens)?;
     Ok(list.into_iter().collect())
 }
 
-fn value(meta: &Meta) -> syn::Result<&Expr> {
+pub(crate) fn value(meta: &Meta) -> syn::Result<&Expr> {
     match meta {
         Meta::NameValue(pair) => Ok(&pair.value),
         other => {
@@ -244,7 +252,7 @@ fn value(meta: &Meta) -> syn::Result<&Expr> {
     }
 }
 
-fn key_of(meta: &Meta) -> String {
+pub(crate) fn key_of(meta: &Meta) -> String {
     let path = meta.path();
     path.get_ident().map_or_else(
         || quote::quote!(#path).to_string(),
@@ -252,7 +260,7 @@ fn key_of(meta: &Meta) -> String {
     )
 }
 
-fn ident(value: &Expr) -> Option<Ident> {
+pub(crate) fn ident(value: &Expr) -> Option<Ident> {
     match value {
         Expr::Path(path) => path.path.get_ident().cloned(),
         _ => None,

@@ -107,6 +107,61 @@ pub(crate) fn undo(
     ok.then_some(UndoTypes { input, output })
 }
 
+/// Checks `async fn award(&self, conn: &mut Conn, msg: Message<Body>) -> StepResult<()>`
+/// and returns the type of the body.
+pub(crate) fn message(sig: &Signature, effects: Effects, errors: &mut Errors) -> Option<Type> {
+    let role = format!("the handler `{}`", sig.ident);
+    let first = match effects {
+        Effects::Local => "conn: &mut Conn",
+        Effects::External => "cx: &MessageCx",
+    };
+    let expected = format!(
+        "async fn {}(&self, {first}, msg: Message<..>) -> StepResult<()>",
+        sig.ident
+    );
+    let mut ok = common(sig, &role, errors);
+    if let Some(output) = output_type(sig, &role, errors)
+        && !matches!(&output, Type::Tuple(tuple) if tuple.elems.is_empty())
+    {
+        errors.at(
+            output,
+            format!("{role} must be `{expected}`: it answers nothing"),
+        );
+        ok = false;
+    }
+    let params = typed(sig);
+    let [context, message] = params.as_slice() else {
+        errors.at(&sig.ident, format!("{role} must be `{expected}`"));
+        return None;
+    };
+    let mutable = match context {
+        Type::Reference(reference) => Some(reference.mutability.is_some()),
+        _ => None,
+    };
+    if mutable != Some(effects == Effects::Local) {
+        let why = match (effects, mutable) {
+            (Effects::Local, Some(false)) if last_ident(context) == "MessageCx" => {
+                "; if its effects lie outside the database, say `effects = external`"
+            }
+            (Effects::External, Some(true)) => "; with external effects there is no connection",
+            _ => "",
+        };
+        errors.at(context, format!("{role} takes `{first}` here{why}"));
+        ok = false;
+    }
+    let body = (last_ident(message) == "Message" && !is_reference(message))
+        .then(|| first_argument(message))
+        .flatten();
+    let Some(body) = body else {
+        errors.at(
+            message,
+            format!("{role} takes a `Message<..>` here, by value"),
+        );
+        return None;
+    };
+    ok.then(|| body.clone())
+}
+
 impl Effects {
     fn first_parameter(self) -> &'static str {
         match self {

@@ -31,14 +31,19 @@ pub(crate) struct Undo {
     pub(crate) types: UndoTypes,
 }
 
-/// Checks that the block is one that can carry steps.
-pub(crate) fn block(block: &ItemImpl, steps: &[StepMethod], errors: &mut Errors) {
+/// Checks that the block is one that can carry steps and handlers.
+pub(crate) fn block(
+    block: &ItemImpl,
+    steps: &[StepMethod],
+    any_handler: bool,
+    errors: &mut Errors,
+) {
     if let Some((_, path, _)) = &block.trait_ {
         errors.at(
             path,
             "a service is an `impl` block of its own, not of a trait",
         );
-    } else if steps.is_empty() {
+    } else if steps.is_empty() && !any_handler {
         errors.at(
             &block.self_ty,
             "a service needs at least one method with `#[step(compensate = ..)]`",
@@ -171,7 +176,7 @@ fn constant(ident: &Ident) -> Ident {
     )
 }
 
-fn cfgs(attrs: &[Attribute]) -> Vec<Attribute> {
+pub(crate) fn cfgs(attrs: &[Attribute]) -> Vec<Attribute> {
     let is_cfg = |attr: &&Attribute| attr.path().is_ident("cfg");
     attrs.iter().filter(is_cfg).cloned().collect()
 }

@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::access::AccessError;
+use crate::message::MessageError;
 use crate::saga::DefinitionError;
 
 /// Why a call of the coordinator did not succeed.
@@ -129,6 +130,26 @@ impl ClientError {
     pub(crate) fn unexpected(message: impl Into<String>) -> Self {
         Self::Unexpected {
             message: message.into(),
+        }
+    }
+}
+
+impl From<MessageError> for ClientError {
+    fn from(error: MessageError) -> Self {
+        let message = error.to_string();
+        match error {
+            MessageError::Body { body, source } => Self::Data {
+                what: format!("the body, a `{body}`,"),
+                source,
+            },
+            MessageError::Field { field, rule } => Self::Invalid {
+                reason: "MESSAGE_INVALID".to_owned(),
+                message,
+                fields: vec![FieldViolation {
+                    field: field.replace(' ', "_"),
+                    description: rule,
+                }],
+            },
         }
     }
 }

@@ -1,11 +1,12 @@
-//! [`Client`]: starts sagas and follows them.
+//! [`Client`]: starts sagas and follows them, publishes messages.
 //!
 //! Every call is repeated when the coordinator cannot be reached for a
 //! while, with jittered backoff and within a bound; that is safe, because
-//! starts carry an id that the client makes where the caller has none.
+//! starts and messages carry an id that the client makes where the caller has none.
 
 mod call;
 mod error;
+mod messages;
 mod run;
 mod start;
 
@@ -20,6 +21,7 @@ use amends_proto::v1::{
 use serde::Serialize;
 
 pub use error::{ClientError, FieldViolation};
+pub use messages::{MAX_PUBLISHED_AT_ONCE, Published};
 pub use run::{Outcome, Run};
 pub use start::{Gid, Start, Startable};
 

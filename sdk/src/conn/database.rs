@@ -1,13 +1,15 @@
 //! [`Database`]: the service's own database.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::{Conn, DatabaseError};
 #[cfg(feature = "sqlite")]
 use {
     sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions},
-    std::sync::Arc,
     tokio::sync::Semaphore,
 };
 
@@ -25,6 +27,8 @@ const SCHEMES: [&str; 5] = ["sqlite", "postgres", "postgresql", "mysql", "mariad
 #[derive(Clone)]
 pub struct Database {
     pub(super) pool: Pool,
+    /// Told when a transaction that published something has committed.
+    pub(super) outbox: Arc<Notify>,
 }
 
 /// Which language a database speaks.
@@ -84,6 +88,13 @@ impl Database {
         }
     }
 
+    fn over(pool: Pool) -> Self {
+        Self {
+            pool,
+            outbox: Arc::default(),
+        }
+    }
+
     /// Which language it speaks.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
@@ -95,6 +106,11 @@ impl Database {
             #[cfg(feature = "mysql")]
             Pool::MySql(_) => Dialect::MySql,
         }
+    }
+
+    /// Wakes when something was published through this `Database` or a clone.
+    pub(crate) fn outbox_notify(&self) -> Arc<Notify> {
+        Arc::clone(&self.outbox)
     }
 
     /// Opens a transaction; end it with [`Conn::commit`]. Dropping it rolls back.
@@ -154,12 +170,10 @@ impl Database {
     /// pool: writers queue per `Database`.
     #[must_use]
     pub fn from_sqlite(pool: SqlitePool) -> Self {
-        Self {
-            pool: Pool::Sqlite {
-                pool,
-                writer: Arc::new(Semaphore::new(1)),
-            },
-        }
+        Self::over(Pool::Sqlite {
+            pool,
+            writer: Arc::new(Semaphore::new(1)),
+        })
     }
 
     /// The pool, if this is SQLite.
@@ -198,9 +212,7 @@ impl Database {
     /// Takes a pool of the caller's; set a `lock_timeout` on its sessions.
     #[must_use]
     pub fn from_postgres(pool: sqlx::PgPool) -> Self {
-        Self {
-            pool: Pool::Postgres(pool),
-        }
+        Self::over(Pool::Postgres(pool))
     }
 
     /// The pool, if this is PostgreSQL.
@@ -232,9 +244,7 @@ impl Database {
     /// `innodb_lock_wait_timeout` on its sessions.
     #[must_use]
     pub fn from_mysql(pool: sqlx::MySqlPool) -> Self {
-        Self {
-            pool: Pool::MySql(pool),
-        }
+        Self::over(Pool::MySql(pool))
     }
 
     /// The pool, if this is MySQL or MariaDB.

@@ -14,12 +14,15 @@ mod row;
 mod value;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use database::{Database, Dialect, LOCK_WAIT, MAX_CONNECTIONS};
 pub use error::DatabaseError;
 pub(crate) use error::is_conflict;
 pub use row::Row;
 pub use value::{FromValue, Value};
+
+use tokio::sync::Notify;
 
 use crate::StepCx;
 use database::Pool;
@@ -30,6 +33,13 @@ pub struct Conn {
     tx: Tx,
     cx: Option<StepCx>,
     state: State,
+    outbox: Outbox,
+}
+
+/// What the relay of this database is to learn from the commit.
+struct Outbox {
+    notify: Arc<Notify>,
+    published: bool,
 }
 
 /// Whether the transaction can still be trusted.
@@ -211,6 +221,9 @@ impl Conn {
     pub async fn commit(self) -> Result<(), DatabaseError> {
         self.ensure_open()?;
         each!(self.tx, tx => tx.commit().await)?;
+        if self.outbox.published {
+            self.outbox.notify.notify_one();
+        }
         Ok(())
     }
 
@@ -225,6 +238,11 @@ impl Conn {
 
     pub(crate) fn set_cx(&mut self, cx: StepCx) {
         self.cx = Some(cx);
+    }
+
+    /// The relay need not wait until it looks next.
+    pub(crate) fn wake_outbox_at_commit(&mut self) {
+        self.outbox.published = true;
     }
 
     fn ensure_open(&self) -> Result<(), DatabaseError> {
@@ -266,6 +284,10 @@ impl Conn {
             tx,
             cx: None,
             state: State::Open,
+            outbox: Outbox {
+                notify: database.outbox_notify(),
+                published: false,
+            },
         })
     }
 }

@@ -139,7 +139,7 @@ async fn give_up(conn: Conn, done: StepResult<Bytes>) -> StepResult<Bytes> {
 /// Writes the answer into the row that this transaction inserted, and
 /// commits. A row that is gone shows that the database ended the transaction
 /// half way (MySQL does so on a deadlock) and the service's code went on.
-async fn finish(
+pub(super) async fn finish(
     mut conn: Conn,
     key: &Key,
     id: &str,

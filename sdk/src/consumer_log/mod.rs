@@ -2,7 +2,8 @@
 //!
 //! One row per (group, tag, key) in the service's own database, written in
 //! the *same* transaction as the business change. For a step: group = service,
-//! tag = `do` or `undo`, key = `gid/branch`. Guarantees:
+//! tag = `do` or `undo`, key = `gid/branch`. For a message: group = consumer
+//! group, tag = `topic:tag`, key = the message's id or its own key. Guarantees:
 //! - a step commits at most once; a duplicate gets the first answer, byte for byte;
 //! - an undo takes effect only after its step did, and at most once;
 //! - a step that arrives after its undo is refused ([`UNDONE_BEFORE_DO`]);
@@ -19,6 +20,7 @@
 
 mod external;
 mod local;
+mod message;
 mod retention;
 mod rows;
 
@@ -28,6 +30,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt;
 
+pub(crate) use message::{Arrival, consume};
+pub(crate) use retention::remove_in_batches;
 pub use retention::{DEFAULT_RETENTION, MAX_REMOVED_AT_ONCE, remove_older_than};
 
 use crate::backoff::Backoff;
@@ -57,8 +61,11 @@ pub const MAX_ATTEMPTS_TIME: Duration = Duration::from_secs(5);
 /// How long an attempt may take where the caller names no deadline.
 pub const MAX_ATTEMPT_DURATION: Duration = Duration::from_secs(60);
 
-/// The longest group, tag and message id, in characters.
+/// The longest group and message id, in characters.
 pub const MAX_NAME_LENGTH: usize = 128;
+
+/// The longest tag, in characters: a topic, a colon and a message's tag.
+pub const MAX_TAG_LENGTH: usize = 257;
 
 /// The longest key, in characters.
 pub const MAX_KEY_LENGTH: usize = 255;
@@ -271,9 +278,13 @@ async fn note_failure(database: &Database, call: &Call, done: &StepResult<Bytes>
         "the outcome of a step is unknown"
     );
     let Ok(key) = Key::step(call) else { return };
+    count_failure(database, &key, &text).await;
+}
+
+async fn count_failure(database: &Database, key: &Key, text: &str) {
     let noted = async {
         let mut conn = database.begin().await?;
-        rows::note_failure(&mut conn, &key, &text).await?;
+        rows::note_failure(&mut conn, key, text).await?;
         conn.commit().await
     };
     if let Err(error) = noted.await {

@@ -31,20 +31,32 @@ pub async fn remove_older_than(database: &Database, age: Duration) -> Result<u64
     ];
     let mut removed = 0;
     for (table, and) in tables {
-        let sql = removal(database.dialect(), table, and);
-        loop {
-            let mut conn = database.begin().await?;
-            let rows = conn
-                .execute(&sql, args![age.as_secs_f64(), MAX_REMOVED_AT_ONCE])
-                .await?;
-            conn.commit().await?;
-            removed += rows;
-            if rows < u64::from(MAX_REMOVED_AT_ONCE) {
-                break;
-            }
-        }
+        removed += remove_in_batches(database, table, and, age).await?;
     }
     Ok(removed)
+}
+
+/// Removes the rows of a table that were last changed longer ago than `age`
+/// and meet this condition.
+pub(crate) async fn remove_in_batches(
+    database: &Database,
+    table: &str,
+    and: &str,
+    age: Duration,
+) -> Result<u64, DatabaseError> {
+    let sql = removal(database.dialect(), table, and);
+    let mut removed = 0;
+    loop {
+        let mut conn = database.begin().await?;
+        let rows = conn
+            .execute(&sql, args![age.as_secs_f64(), MAX_REMOVED_AT_ONCE])
+            .await?;
+        conn.commit().await?;
+        removed += rows;
+        if rows < u64::from(MAX_REMOVED_AT_ONCE) {
+            return Ok(removed);
+        }
+    }
 }
 
 fn removal(dialect: Dialect, table: &str, and: &str) -> String {

@@ -1,8 +1,10 @@
 //! The statements of the consumer log, and nothing else.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
-use super::{Call, MAX_KEY_LENGTH, MAX_NAME_LENGTH, Phase};
+use super::{Call, MAX_KEY_LENGTH, MAX_NAME_LENGTH, MAX_TAG_LENGTH, Phase};
 use crate::conn::Dialect;
 use crate::{Conn, DatabaseError, StepError, StepResult, Value, args};
 
@@ -13,7 +15,7 @@ const MAX_ERROR_LENGTH: usize = 1000;
 #[derive(Clone, Debug)]
 pub(super) struct Key {
     group: String,
-    tag: &'static str,
+    tag: Cow<'static, str>,
     key: String,
 }
 
@@ -41,10 +43,18 @@ impl Key {
         Self::checked(group, "delivery", id)
     }
 
+    /// The row of a message that a handler of `group` got; `key` is what it is
+    /// recognised by.
+    pub(super) fn message(group: &str, topic: &str, tag: &str, key: &str) -> StepResult<Self> {
+        Self::checked(group, format!("{topic}:{tag}"), key)
+    }
+
     // A key that the database would cut or pad would stand for another one.
-    fn checked(group: &str, tag: &'static str, key: &str) -> StepResult<Self> {
+    fn checked(group: &str, tag: impl Into<Cow<'static, str>>, key: &str) -> StepResult<Self> {
+        let tag = tag.into();
         for (what, text, most) in [
             ("group", group, MAX_NAME_LENGTH),
+            ("tag", &tag, MAX_TAG_LENGTH),
             ("key", key, MAX_KEY_LENGTH),
         ] {
             let length = text.chars().count();
@@ -63,7 +73,7 @@ impl Key {
 
     /// Whose row it is when no undo came first.
     pub(super) fn writer(&self) -> WrittenBy {
-        match self.tag {
+        match &*self.tag {
             "do" => WrittenBy::Do,
             "undo" => WrittenBy::Undo,
             _ => WrittenBy::Message,
@@ -71,7 +81,7 @@ impl Key {
     }
 
     fn args(&self) -> Vec<Value> {
-        args![&self.group, self.tag, &self.key]
+        args![&self.group, &*self.tag, &self.key]
     }
 }
 

@@ -24,10 +24,14 @@
 //! A running participant answers `Execute` calls through the consumer log,
 //! keeps its services registered whatever becomes of the coordinator, and
 //! ends in order: out of the registry, no new calls, the calls under way
-//! finished within a bound. It does not watch the database: a step whose
+//! finished within a bound. Its handlers of messages
+//! consume from the same coordinator, and finish in the same way; what they
+//! publish with [`Conn::publish`](crate::Conn::publish) is relayed to it. It does not watch the database: a step whose
 //! database is away is unknown, and called again.
 
 mod cleaner;
+mod commands;
+mod consumers;
 mod registration;
 mod server;
 
@@ -44,8 +48,12 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::consumer_log::DEFAULT_RETENTION;
-use crate::{Access, BoxError, Database, DatabaseError, Service, ServiceDef};
+use crate::message::SubscriptionError;
+use crate::outbox::{Relay, RunningRelay};
+use crate::{Access, BoxError, Client, Database, DatabaseError, Service, ServiceDef};
+use consumers::Consumers;
 use registration::Registration;
+use server::Calls;
 
 /// The longest `Execute` request and answer: 1 MiB of payload, and the rest.
 pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024 + 64 * 1024;
@@ -79,6 +87,9 @@ pub enum ParticipantError {
     /// The tables of the consumer log cannot be created.
     #[error("cannot create the SDK's tables")]
     Tables(#[source] DatabaseError),
+    /// A handler of messages wants something that cannot be.
+    #[error(transparent)]
+    Subscription(#[from] SubscriptionError),
     /// The coordinator does not want this participant: for example its
     /// address is not allowed there. Waiting would not help.
     #[error("the coordinator does not accept the service `{service}`")]
@@ -106,6 +117,7 @@ impl Participant {
             advertise: None,
             coordinator: None,
             access: Access::new(),
+            instance: None,
             concurrency: MAX_CONCURRENCY,
             retention: DEFAULT_RETENTION,
         }
@@ -122,6 +134,7 @@ pub struct ParticipantBuilder {
     advertise: Option<String>,
     coordinator: Option<String>,
     access: Access,
+    instance: Option<String>,
     concurrency: usize,
     retention: Duration,
 }
@@ -159,6 +172,15 @@ impl ParticipantBuilder {
         self
     }
 
+    /// The name of this instance among those of its services, the same after a
+    /// restart: 1 to 128 of A-Z, a-z, 0-9, `-`, `_`, `.`. Broadcasting handlers
+    /// need one, because what they missed is kept under it. Default a new one
+    /// for each process.
+    pub fn instance(mut self, name: impl Into<String>) -> Self {
+        self.instance = Some(name.into());
+        self
+    }
+
     /// How many calls are executed at a time. Default [`MAX_CONCURRENCY`].
     pub fn concurrency(mut self, calls: usize) -> Self {
         self.concurrency = calls;
@@ -172,15 +194,20 @@ impl ParticipantBuilder {
         self
     }
 
-    /// Creates the SDK's tables where missing, listens, and registers.
+    /// Creates the SDK's tables where missing, listens, registers, and
+    /// consumes messages. Without a coordinator there are none to consume.
     ///
     /// A coordinator that cannot be reached is no error: registering goes on
     /// in the background, see [`RunningParticipant::registered`].
     ///
     /// # Errors
     /// [`ParticipantError`]; nothing runs then.
-    pub async fn start(self) -> Result<RunningParticipant, ParticipantError> {
-        let services = named(self.services)?;
+    pub async fn start(mut self) -> Result<RunningParticipant, ParticipantError> {
+        let mut services = named(std::mem::take(&mut self.services))?;
+        let handlers = consumers::handlers(&mut services);
+        let calls = Arc::new(Calls::new(self.database.clone(), services));
+        let consumers = consumers::of(handlers, &calls, &self)?;
+        let relay = self.relay()?;
         self.database
             .create_tables_if_missing()
             .await
@@ -195,27 +222,20 @@ impl ParticipantBuilder {
         let address = listener
             .local_addr()
             .map_err(|error| listen_error(error.into()))?;
-        let advertise = match self.advertise {
-            Some(advertise) => advertise,
-            None if address.ip().is_unspecified() && self.coordinator.is_some() => {
-                return Err(ParticipantError::Configuration(format!(
-                    "it listens on {address}, which nobody can call: say what to advertise"
-                )));
-            }
-            None => address.to_string(),
-        };
+        let advertise = self.advertised(address)?;
         let registration = match &self.coordinator {
-            Some(url) => Some(Registration::new(url, &self.access, &services, &advertise)?),
+            Some(url) => Some(Registration::new(
+                url,
+                &self.access,
+                calls.services(),
+                &advertise,
+            )?),
             None => None,
         };
 
         let stop = CancellationToken::new();
-        tokio::spawn(cleaner::run(
-            self.database.clone(),
-            self.retention,
-            stop.clone(),
-        ));
-        let executor = server::Executor::new(self.database, services, self.concurrency);
+        tokio::spawn(cleaner::run(self.database, self.retention, stop.clone()));
+        let executor = server::Executor::new(calls, self.concurrency);
         let tracker = executor.tracker();
         let service = ParticipantServiceServer::new(executor)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -234,6 +254,8 @@ impl ParticipantBuilder {
         let mut running = RunningParticipant {
             address,
             registration: None,
+            consumers: Consumers::default(),
+            relay: None,
             tracker,
             server,
             stop: stop.drop_guard(),
@@ -241,7 +263,34 @@ impl ParticipantBuilder {
         if let Some(registration) = registration {
             running.registration = Some(registration.start().await?);
         }
+        running.consumers.start(consumers);
+        running.relay = relay.map(Relay::start);
         Ok(running)
+    }
+}
+
+impl ParticipantBuilder {
+    /// What the coordinator is told to call.
+    fn advertised(&self, address: SocketAddr) -> Result<String, ParticipantError> {
+        match &self.advertise {
+            Some(advertise) => Ok(advertise.clone()),
+            None if address.ip().is_unspecified() && self.coordinator.is_some() => {
+                Err(ParticipantError::Configuration(format!(
+                    "it listens on {address}, which nobody can call: say what to advertise"
+                )))
+            }
+            None => Ok(address.to_string()),
+        }
+    }
+
+    /// Publishes what the services put into the outbox of their database.
+    fn relay(&self) -> Result<Option<Relay>, ParticipantError> {
+        let Some(url) = &self.coordinator else {
+            return Ok(None);
+        };
+        let client = Client::connect_with(url, &self.access);
+        let client = client.map_err(|error| ParticipantError::Configuration(error.to_string()))?;
+        Ok(Some(Relay::new(self.database.clone(), client)))
     }
 }
 
@@ -251,6 +300,8 @@ impl ParticipantBuilder {
 pub struct RunningParticipant {
     address: SocketAddr,
     registration: Option<registration::Registered>,
+    consumers: Consumers,
+    relay: Option<RunningRelay>,
     tracker: tokio_util::task::TaskTracker,
     server: JoinHandle<()>,
     stop: DropGuard,
@@ -271,22 +322,25 @@ impl RunningParticipant {
         }
     }
 
-    /// Leaves the registry, takes no new calls, waits for those under way (at
-    /// most [`MAX_DRAIN`]) and ends.
+    /// Leaves the registry, takes no new calls and messages, waits for those
+    /// under way (at most [`MAX_DRAIN`]) and ends.
     pub async fn shutdown(self) {
+        self.consumers.begin_no_more();
         if let Some(registration) = self.registration {
             registration.leave().await;
         }
         drop(self.stop);
         self.tracker.close();
-        if tokio::time::timeout(MAX_DRAIN, self.tracker.wait())
-            .await
-            .is_err()
-        {
+        let calls = tokio::time::timeout(MAX_DRAIN, self.tracker.wait());
+        if tokio::join!(calls, self.consumers.stop()).0.is_err() {
             tracing::warn!(
                 calls = self.tracker.len(),
                 "calls were still under way at the end"
             );
+        }
+        // What it has not published yet goes out at the next start.
+        if let Some(relay) = self.relay {
+            relay.shutdown().await;
         }
         // The last answers are on their way; clients that keep their
         // connections open in spite of that are not waited for.

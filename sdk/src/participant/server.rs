@@ -13,31 +13,28 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
 use crate::consumer_log::{self, Call, Fault, Phase};
+use crate::message::is_json;
+use crate::saga::convert::JSON;
 use crate::service::StepDef;
 use crate::{Database, ServiceDef, StepCx, StepError, StepResult};
 
-const JSON: &str = "application/json";
-
 /// Executes the calls of all services of a participant.
 pub(super) struct Executor {
-    inner: Arc<Inner>,
+    calls: Arc<Calls>,
     tracker: TaskTracker,
     places: Arc<Semaphore>,
 }
 
-struct Inner {
+/// Calls of the steps of all services of a participant, however they come.
+pub(super) struct Calls {
     database: Database,
     services: BTreeMap<&'static str, ServiceDef>,
 }
 
 impl Executor {
-    pub(super) fn new(
-        database: Database,
-        services: BTreeMap<&'static str, ServiceDef>,
-        concurrency: usize,
-    ) -> Self {
+    pub(super) fn new(calls: Arc<Calls>, concurrency: usize) -> Self {
         Self {
-            inner: Arc::new(Inner { database, services }),
+            calls,
             tracker: TaskTracker::new(),
             places: Arc::new(Semaphore::new(concurrency)),
         }
@@ -61,10 +58,10 @@ impl ParticipantService for Executor {
             Status::resource_exhausted("this participant executes as many calls as it may")
         })?;
         let deadline = deadline(&request);
-        let inner = Arc::clone(&self.inner);
+        let calls = Arc::clone(&self.calls);
         let work = self.tracker.spawn(async move {
             let _place = place;
-            inner.execute(request.into_inner(), deadline).await
+            calls.execute(request.into_inner(), deadline).await
         });
         work.await
             .map_err(|error| Status::unknown(error.to_string()))?
@@ -72,8 +69,16 @@ impl ParticipantService for Executor {
     }
 }
 
-impl Inner {
-    async fn execute(
+impl Calls {
+    pub(super) fn new(database: Database, services: BTreeMap<&'static str, ServiceDef>) -> Self {
+        Self { database, services }
+    }
+
+    pub(super) fn services(&self) -> &BTreeMap<&'static str, ServiceDef> {
+        &self.services
+    }
+
+    pub(super) async fn execute(
         &self,
         request: v1::ExecuteRequest,
         deadline: Option<Instant>,
@@ -125,11 +130,6 @@ impl Inner {
 
 /// Stands for a body that is not JSON; it decodes as nothing.
 const NOT_JSON: Bytes = Bytes::from_static(b"(not application/json)");
-
-fn is_json(content_type: &str) -> bool {
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    media_type.is_empty() || media_type.eq_ignore_ascii_case(JSON)
-}
 
 fn answer(done: StepResult<Bytes>) -> Result<v1::ExecuteResponse, Status> {
     let answer = match done {
@@ -195,15 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn only_json_is_decoded() {
-        for (content_type, expected) in [
-            ("", true),
-            ("application/json", true),
-            ("Application/JSON; charset=utf-8", true),
-            ("application/protobuf", false),
-        ] {
-            assert_eq!(is_json(content_type), expected, "{content_type}");
-        }
+    fn what_is_not_json_decodes_as_nothing() {
         assert!(serde_json::from_slice::<serde_json::Value>(&NOT_JSON).is_err());
     }
 }

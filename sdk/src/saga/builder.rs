@@ -9,13 +9,14 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use amends_proto::v1::{Fencing, StepDefinition, StepKind};
+use amends_proto::v1::{CancelMessage, CompensateVia as Via, Fencing, StepDefinition, StepKind};
 use serde::de::DeserializeOwned;
 
 use super::convert;
 use super::expr::{BuilderId, Expr, Reference, Root};
 use super::grpc::{GrpcPayload, GrpcStep};
 use super::val::{ToVal, Val};
+use super::via::CompensateVia;
 use crate::step_ref::{Compensation, Retry, StepRef};
 
 /// Checks that a step's answer has the type that the saga relies on.
@@ -34,6 +35,7 @@ pub struct SagaBuilder {
     pub(crate) problems: Vec<String>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) description: String,
+    pub(crate) cancel_message: Option<CancelMessage>,
 }
 
 /// A step of the saga under construction, and what it will answer.
@@ -55,6 +57,7 @@ pub struct NextStep<'s> {
     pub(crate) timeout: Option<Duration>,
     pub(crate) retry: Option<Retry>,
     pub(crate) undo_retry: Option<Retry>,
+    pub(crate) via: Option<CompensateVia>,
 }
 
 impl SagaBuilder {
@@ -67,6 +70,7 @@ impl SagaBuilder {
             problems: Vec::new(),
             deadline: None,
             description: String::new(),
+            cancel_message: None,
         }
     }
 
@@ -127,6 +131,7 @@ impl SagaBuilder {
             timeout: None,
             retry: None,
             undo_retry: None,
+            via: None,
         }
     }
 
@@ -215,6 +220,13 @@ impl<'s> NextStep<'s> {
         self
     }
 
+    /// How its undo reaches its service, in place of what is usual: the saga's
+    /// cancel message if it has one, else a message to the service.
+    pub fn compensate_via(mut self, via: CompensateVia) -> Self {
+        self.via = Some(via);
+        self
+    }
+
     /// See [`SagaBuilder::step`].
     pub fn step<I, O: DeserializeOwned>(
         self,
@@ -285,6 +297,10 @@ impl<'s> NextStep<'s> {
             retry: self.retry.map(convert::retry),
             undo_retry: self.undo_retry.map(convert::retry),
             fencing: Fencing::ConsumerLog.into(),
+            compensate_via: self
+                .via
+                .map_or(Via::Unspecified, CompensateVia::to_proto)
+                .into(),
         };
         self.saga.add(definition)
     }

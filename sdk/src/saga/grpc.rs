@@ -1,6 +1,6 @@
 //! Plain unary gRPC methods as steps: no SDK on the other side.
 
-use amends_proto::v1::{Fencing, Payload, StepDefinition, StepKind};
+use amends_proto::v1::{CompensateVia as Via, Fencing, Payload, StepDefinition, StepKind};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -8,6 +8,7 @@ use super::builder::{NextStep, StepHandle};
 use super::convert;
 use super::expr::Expr;
 use super::val::Val;
+use super::via::CompensateVia;
 
 /// What a plain gRPC method is sent, byte for byte.
 #[derive(Clone, Debug)]
@@ -125,6 +126,11 @@ impl<'s> GrpcStep<'s> {
             retry: self.next.retry.map(convert::retry),
             undo_retry: self.next.undo_retry.map(convert::retry),
             fencing: self.fencing.into(),
+            compensate_via: self
+                .next
+                .via
+                .map_or(Via::Unspecified, CompensateVia::to_proto)
+                .into(),
         };
         self.next.saga.add(definition)
     }

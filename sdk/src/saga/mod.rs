@@ -11,6 +11,7 @@ pub(crate) mod convert;
 mod expr;
 mod grpc;
 mod val;
+mod via;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -21,6 +22,7 @@ use amends_proto::v1::{DefinitionRef, SagaDefinition};
 pub use builder::{NextStep, Predecessors, SagaBuilder, StepHandle};
 pub use grpc::{GrpcPayload, GrpcStep, Opaque};
 pub use val::{ToVal, Val, Wire};
+pub use via::CompensateVia;
 
 use builder::AnswerCheck;
 
@@ -81,6 +83,7 @@ impl<I, O> Saga<I, O> {
         let input = saga.input();
         let answer = steps(&mut saga, input).to_val();
         let output = saga.render("the output", answer.expr());
+        saga.settle_compensations();
         let mut saga = Self {
             definition: SagaDefinition {
                 name: name.to_owned(),
@@ -89,6 +92,7 @@ impl<I, O> Saga<I, O> {
                 deadline: saga.deadline.and_then(convert::duration),
                 output: Some(convert::json_payload(output)),
                 description: saga.description,
+                cancel_message: saga.cancel_message,
             },
             checks: saga.checks,
             problems: saga.problems,

@@ -199,7 +199,7 @@ async fn the_tables_come_as_migrations_too(database: Database) {
     let mut conn = database.begin().await.unwrap();
     let applied = format!("select count(*) from {}", tables::MIGRATIONS_TABLE);
     let row = conn.fetch_one(&applied, args![]).await.unwrap();
-    assert_eq!(row.at::<i64>(0).unwrap(), 1);
+    assert_eq!(row.at::<i64>(0).unwrap(), 2);
 }
 
 #[tokio::test]

@@ -78,6 +78,19 @@ pub(crate) async fn on_mysql(test: impl AsyncFnOnce(Database)) {
     done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
+/// Where a database is, to open it a second time.
+pub(crate) fn url_of(database: &Database) -> String {
+    use sqlx::ConnectOptions;
+    if let Some(pool) = database.sqlite() {
+        return pool.connect_options().to_url_lossy().to_string();
+    }
+    if let Some(pool) = database.postgres() {
+        return pool.connect_options().to_url_lossy().to_string();
+    }
+    let pool = database.mysql().expect("one of the three");
+    pool.connect_options().to_url_lossy().to_string()
+}
+
 async fn connect(url: &str) -> Database {
     let database = Database::connect(url).await.unwrap();
     database.create_tables_if_missing().await.unwrap();

@@ -9,16 +9,23 @@
 
 #[cfg(feature = "macros")]
 mod access;
+mod broker;
 #[cfg(feature = "macros")]
 mod client;
+#[cfg(feature = "macros")]
+mod commands;
 mod conn;
+mod consume;
 mod consumer_log;
 mod databases;
 mod external;
 #[cfg(feature = "macros")]
 mod fake;
 mod fence;
+mod outbox;
 mod participant;
+mod points;
+mod publish;
 mod registry;
 #[cfg(feature = "macros")]
 mod saga_definition;

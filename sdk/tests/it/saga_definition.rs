@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use amends::proto::{Fencing, SagaDefinition, StepDefinition, StepKind};
-use amends::saga::GrpcPayload;
+use amends::proto::{CompensateVia as Via, Fencing, SagaDefinition, StepDefinition, StepKind};
+use amends::saga::{CompensateVia, GrpcPayload};
 use amends::{Retry, Saga, StepRef, Val, Wire, wire};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -297,5 +297,62 @@ fn mistakes_the_compiler_cannot_see() {
             receipt()
         }),
         &["the input of step `a` refers to `$.input.goods` of another saga"],
+    );
+}
+
+#[test]
+fn a_cancel_message_is_for_all_steps_that_do_not_say_otherwise() {
+    let saga: Saga<PlaceOrder, Value> =
+        Saga::define("cancelled", 1, |s, order: Val<PlaceOrder>| {
+            s.cancel_message("orderTopic", "order_cancel", &order.order);
+            let reserve = || {
+                wire!(ReserveReq {
+                    goods: order.goods,
+                    number: order.number
+                })
+            };
+            s.step("by-message", Inventory::RESERVE, reserve());
+            s.with().compensate_via(CompensateVia::Call).step(
+                "by-call",
+                Inventory::RESERVE,
+                reserve(),
+            );
+            s.grpc_step("plain", "grpc://h:1/p.S/M", GrpcPayload::protobuf(""))
+                .compensate_with("grpc://h:1/p.S/U");
+            s.grpc_step("never", "grpc://h:1/p.S/M", GrpcPayload::protobuf(""))
+                .no_compensation();
+            Value::Null
+        });
+    let saga = saga.definition().unwrap();
+    let message = saga.cancel_message.as_ref().unwrap();
+    assert_eq!(
+        (message.topic.as_str(), message.tag.as_str()),
+        ("orderTopic", "order_cancel")
+    );
+    let key = json_of(&message.key.as_ref().unwrap().data);
+    assert_eq!(key, json!({"$ref": "$.input.order"}));
+    let via = |name: &str| step(saga, name).compensate_via();
+    assert_eq!(via("by-message"), Via::Broadcast);
+    assert_eq!(via("by-call"), Via::Call);
+    assert_eq!(via("plain"), Via::Unspecified);
+    assert_eq!(via("never"), Via::Unspecified);
+}
+
+#[test]
+fn a_cancel_message_cannot_be_named_after_an_answer() {
+    let saga: Saga<PlaceOrder, Value> =
+        Saga::define("cancelled", 1, |s, order: Val<PlaceOrder>| {
+            let req = wire!(ReserveReq {
+                goods: order.goods,
+                number: order.number
+            });
+            let stock = s.step("reserve", Inventory::RESERVE, req);
+            s.cancel_message("orderTopic", "order_cancel", &stock);
+            Value::Null
+        });
+    let error = saga.definition().unwrap_err();
+    assert!(
+        error.to_string().contains("may not have answered"),
+        "{error}"
     );
 }

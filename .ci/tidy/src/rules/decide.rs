@@ -12,13 +12,17 @@ pub fn check(tree: &Tree) -> Vec<Breach> {
         .filter(|(path, _)| top_module(path) != "engine");
     outside
         .flat_map(|(path, rust)| {
-            let calls = rust.product().filter(|line| has_call(&line.code, "decide"));
+            let calls = rust.product().filter(|line| calls_decide(&line.code));
             calls.map(move |line| {
                 let message = "only the engine calls decide: send it a command instead";
                 Breach::at(path, line.number, message)
             })
         })
         .collect()
+}
+
+fn calls_decide(code: &str) -> bool {
+    has_call(code, "decide") || has_call(code, "decide_in_place")
 }
 
 #[cfg(test)]
@@ -28,12 +32,14 @@ mod tests {
 
     #[test]
     fn decide_belongs_to_the_engine() {
-        let text = "fn a() { core::decide(&t, c, now); }\n";
+        let text =
+            "fn a() { core::decide(&t, c, now); }\nfn b() { decide_in_place(&mut t, c, now); }\n";
         let files = [
             ("coordinator/core/src/saga.rs", text),
             ("coordinator/src/engine/shard.rs", text),
             ("coordinator/src/grpc.rs", text),
         ];
-        assert_breaches(check, &files, &["coordinator/src/grpc.rs:1"]);
+        let expected = ["coordinator/src/grpc.rs:1", "coordinator/src/grpc.rs:2"];
+        assert_breaches(check, &files, &expected);
     }
 }

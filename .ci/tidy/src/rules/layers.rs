@@ -1,5 +1,5 @@
 //! Inside the coordinator a module names only modules of the layers below its own:
-//! `main -> admin -> app -> {grpc, worker} -> engine -> {store, broker, participant} -> {clock, config, crash}`.
+//! `main -> admin -> app -> {grpc, worker} -> {engine, messages} -> {store, broker, participant} -> {clock, config, cores, crash}`.
 //!
 //! Tests may name anything, and so may `lib.rs`, which only declares modules.
 
@@ -19,9 +19,9 @@ const LAYERS: [&[&str]; 7] = [
     &["admin"],
     &["app"],
     &["grpc", "worker"],
-    &["engine"],
+    &["messages", "engine"],
     &["store", "broker", "participant"],
-    &["clock", "config", "crash"],
+    &["clock", "config", "cores", "crash"],
 ];
 
 /// Modules that name one of their own layer or above.

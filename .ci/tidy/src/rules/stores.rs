@@ -1,26 +1,32 @@
-//! Which store is in use is known to `app` alone; everything else sees the trait.
+//! Which store and which broker are in use is known to `app` alone; everything else sees the trait.
 
 use super::layers::{Named, SRC, named_after, top_module};
 use crate::Breach;
 use crate::tree::Tree;
 
-const CONCRETE: [&str; 4] = ["sqlite", "postgres", "mysql", "memory"];
-const MAY_NAME_THEM: [&str; 2] = ["app", "store"];
+/// The module of each trait, with its implementations.
+const CONCRETE: [(&str, &[&str]); 2] = [
+    ("store", &["sqlite", "postgres", "mysql", "memory"]),
+    ("broker", &["rabbitmq"]),
+];
+const MAY_NAME_THEM: &str = "app";
 
-/// Concrete stores named outside `app`, `store` and tests.
+/// Concrete stores and brokers named outside `app`, their own module and tests.
 pub fn check(tree: &Tree) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for (path, rust) in tree.rust(SRC) {
-        if MAY_NAME_THEM.contains(&top_module(path)) {
-            continue;
-        }
-        for prefix in ["crate::store::", "amends_coordinator::store::", "store::"] {
-            for Named { line, module } in named_after(rust, prefix) {
-                if CONCRETE.contains(&module.as_str()) {
-                    let message = format!(
-                        "store::{module} is named outside app: take the store as a trait object or type parameter"
-                    );
-                    breaches.push(Breach::at(path, line, message));
+        for (home, concrete) in CONCRETE {
+            if [MAY_NAME_THEM, home].contains(&top_module(path)) {
+                continue;
+            }
+            for prefix in ["crate::", "amends_coordinator::", ""] {
+                for Named { line, module } in named_after(rust, &format!("{prefix}{home}::")) {
+                    if concrete.contains(&module.as_str()) {
+                        let message = format!(
+                            "{home}::{module} is named outside app: take the {home} as a trait object or type parameter"
+                        );
+                        breaches.push(Breach::at(path, line, message));
+                    }
                 }
             }
         }
@@ -43,13 +49,21 @@ mod tests {
                 "coordinator/src/grpc/x.rs",
                 "use crate::store::{Store, memory};\n",
             ),
+            (
+                "coordinator/src/messages/relay.rs",
+                "use crate::broker::rabbitmq::RabbitMq;\n",
+            ),
             ("coordinator/src/store/mod.rs", text),
             (
                 "coordinator/src/worker.rs",
                 "#[cfg(test)]\nuse crate::store::memory;\n",
             ),
         ];
-        let expected = ["coordinator/src/engine.rs:1", "coordinator/src/grpc/x.rs:1"];
+        let expected = [
+            "coordinator/src/engine.rs:1",
+            "coordinator/src/grpc/x.rs:1",
+            "coordinator/src/messages/relay.rs:1",
+        ];
         assert_breaches(check, &files, &expected);
     }
 }

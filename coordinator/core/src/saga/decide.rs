@@ -7,6 +7,7 @@ use crate::dag::StepIx;
 use crate::id::{Generation, Gid, RecordNo, StepName};
 use crate::payload::Payload;
 use crate::time::{Millis, Timestamp};
+use crate::took::Took;
 
 use super::actions;
 use super::apply::apply;
@@ -34,6 +35,8 @@ pub enum Command {
         attempt: u32,
         /// With what.
         answer: Answer,
+        /// Where its time went, where that was measured; goes into the record.
+        took: Option<Took>,
     },
     /// A time that it wanted to be woken at has come.
     Wake,
@@ -138,18 +141,13 @@ pub fn begin(
         input: input.clone(),
         deadline,
     };
-    let saga = blank(gid, definition, input, deadline, now);
-    let mut draft = Draft::new(saga, now);
+    let mut saga = blank(gid, definition, input, deadline, now);
+    let mut draft = Draft::new(&mut saga, now);
     draft.record(began);
     draft.effects.push(Effect::Accept { after: RecordNo(1) });
     advance(&mut draft);
-    let Draft {
-        saga,
-        records,
-        effects,
-        ..
-    } = draft.with_wake();
-    (saga, Decision { records, effects })
+    let decision = draft.decided();
+    (saga, decision)
 }
 
 /// Works out what a command leads to.
@@ -157,10 +155,23 @@ pub fn begin(
 /// # Errors
 /// Says why it changes nothing.
 pub fn decide(saga: &Saga, command: Command, now: Timestamp) -> Result<Decision, Rejected> {
+    decide_in_place(&mut saga.clone(), command, now)
+}
+
+/// The same for a saga that goes over into the state after it: the decision's
+/// records are applied already. Spares a copy of the saga, and applying twice.
+///
+/// # Errors
+/// Says why it changes nothing; the saga is as it was.
+pub fn decide_in_place(
+    saga: &mut Saga,
+    command: Command,
+    now: Timestamp,
+) -> Result<Decision, Rejected> {
     if saga.is_ended() {
         return Err(Rejected::Ended);
     }
-    let mut draft = Draft::new(saga.clone(), now);
+    let mut draft = Draft::new(saga, now);
     match command {
         Command::Resume { generation } => draft.record(Event::Resumed { generation }),
         Command::Wake => {}
@@ -169,13 +180,17 @@ pub fn decide(saga: &Saga, command: Command, now: Timestamp) -> Result<Decision,
             phase,
             attempt,
             answer,
-        } => answered(&mut draft, step, phase, attempt, answer)?,
+            took,
+        } => {
+            draft.took = took;
+            answered(&mut draft, step, phase, attempt, answer)?;
+        }
         Command::Cancel { reason } => {
-            actions::may_cancel(saga)?;
+            actions::may_cancel(draft.saga)?;
             draft.turn_back(None, Failure::new("CANCELLED", reason));
         }
         Command::Retry => {
-            actions::may_retry(saga)?;
+            actions::may_retry(draft.saga)?;
             draft.record(Event::RetryRequested);
         }
         Command::MarkUndone {
@@ -183,10 +198,10 @@ pub fn decide(saga: &Saga, command: Command, now: Timestamp) -> Result<Decision,
             operator,
             reason,
         } => {
-            let step = actions::may_mark_undone(saga, &step)?;
+            let step = actions::may_mark_undone(draft.saga, &step)?;
             actions::needs_reason(&reason)?;
-            let calls = saga.definition.position(step.as_str());
-            let calls = calls.map_or(0, |ix| saga.steps[ix].undo_attempts);
+            let calls = draft.saga.definition.position(step.as_str());
+            let calls = calls.map_or(0, |ix| draft.saga.steps[ix].undo_attempts);
             draft.record(Event::Undone {
                 step,
                 calls,
@@ -200,10 +215,7 @@ pub fn decide(saga: &Saga, command: Command, now: Timestamp) -> Result<Decision,
         }
     }
     advance(&mut draft);
-    let Draft {
-        records, effects, ..
-    } = draft.with_wake();
-    Ok(Decision { records, effects })
+    Ok(draft.decided())
 }
 
 /// A saga before its first record.
@@ -229,27 +241,33 @@ pub(super) fn blank(
     }
 }
 
-/// The state as it will be, with what led there.
-pub(super) struct Draft {
-    pub(super) saga: Saga,
+/// The state as it becomes, with what led there.
+pub(super) struct Draft<'s> {
+    pub(super) saga: &'s mut Saga,
     pub(super) now: Timestamp,
+    /// For the first record: it tells of the answer.
+    took: Option<Took>,
     pub(super) records: Vec<Record>,
     pub(super) effects: Vec<Effect>,
 }
 
-impl Draft {
-    fn new(saga: Saga, now: Timestamp) -> Self {
+impl<'s> Draft<'s> {
+    fn new(saga: &'s mut Saga, now: Timestamp) -> Self {
         Self {
             saga,
             now,
+            took: None,
             records: Vec::new(),
             effects: Vec::new(),
         }
     }
 
     pub(super) fn record(&mut self, event: Event) {
-        let record = Record::new(self.now, event);
-        apply(&mut self.saga, &record);
+        let record = Record {
+            took: self.took.take(),
+            ..Record::new(self.now, event)
+        };
+        apply(self.saga, &record);
         self.records.push(record);
     }
 
@@ -274,21 +292,24 @@ impl Draft {
         });
     }
 
-    fn with_wake(mut self) -> Self {
-        self.effects
-            .extend(next_wake(&self.saga).map(|at| Effect::Wake { at }));
-        self
+    fn decided(mut self) -> Decision {
+        let wake = next_wake(self.saga).map(|at| Effect::Wake { at });
+        self.effects.extend(wake);
+        Decision {
+            records: self.records,
+            effects: self.effects,
+        }
     }
 }
 
 /// Does everything that is due now.
-fn advance(draft: &mut Draft) {
+fn advance(draft: &mut Draft<'_>) {
     forward::advance(draft);
     unwind::advance(draft);
 }
 
 fn answered(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     ix: StepIx,
     phase: Phase,
     attempt: u32,

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::dag::{Dag, StepIx};
 use crate::id::StepName;
+use crate::message::{Tag, Topic};
 use crate::payload::Payload;
 use crate::reference::{Root, Template};
 use crate::retry::RetryPolicy;
@@ -39,6 +40,32 @@ pub enum Fencing {
     None,
 }
 
+/// How a compensation reaches its participant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CompensateVia {
+    /// A durable message to the service's command topic, reported back.
+    Queue,
+    /// A direct call.
+    Call,
+    /// The saga's cancel message.
+    Broadcast,
+}
+
+/// A message that tells all services at once to undo their steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CancelMessage {
+    /// Its topic.
+    pub topic: String,
+    /// Its tag.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tag: String,
+    /// Template of its key, which may refer to the saga's input; none: the gid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Payload>,
+}
+
 /// One step as it is written down.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,6 +94,10 @@ pub struct StepDefinition {
     pub undo_retry: RetryPolicy,
     /// What its participant promises.
     pub fencing: Fencing,
+    /// How its compensation travels; none: by queue to registered services, by
+    /// call to plain gRPC methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensate_via: Option<CompensateVia>,
 }
 
 /// A saga as it is written down.
@@ -88,6 +119,9 @@ pub struct SagaDefinition {
     /// Template of its answer; none: `null`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Payload>,
+    /// What steps are undone by that are compensated by broadcast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_message: Option<CancelMessage>,
 }
 
 /// SHA-256 of a definition's stored form, in hex. Equal content, equal hash.
@@ -105,6 +139,26 @@ pub struct CompiledSaga {
     dag: Dag,
     steps: Vec<CompiledStep>,
     output: Body,
+    cancel: Option<CompiledCancel>,
+}
+
+/// The cancel message of a compiled saga.
+#[derive(Debug)]
+pub struct CompiledCancel {
+    /// Its topic.
+    pub topic: Topic,
+    /// Its tag.
+    pub tag: Tag,
+    /// Its key; none: the gid.
+    pub key: Option<Body>,
+}
+
+/// What passed the checks.
+pub(super) struct Checked {
+    pub(super) dag: Dag,
+    pub(super) steps: Vec<CompiledStep>,
+    pub(super) output: Body,
+    pub(super) cancel: Option<CompiledCancel>,
 }
 
 /// One step of a compiled saga.
@@ -112,10 +166,10 @@ pub struct CompiledSaga {
 pub struct CompiledStep {
     /// Its name.
     pub name: StepName,
-    /// Where it is sent.
-    pub target: Target,
+    /// Where it is sent; shared, because each call names it.
+    pub target: Arc<Target>,
     /// Where its compensation is sent.
-    pub compensation: Option<Target>,
+    pub compensation: Option<Arc<Target>>,
     /// How it takes part in unwinding.
     pub kind: StepKind,
     /// What its participant promises.
@@ -126,6 +180,8 @@ pub struct CompiledStep {
     pub retry: RetryPolicy,
     /// Retries of its compensation.
     pub undo_retry: RetryPolicy,
+    /// How its compensation travels.
+    pub compensate_via: CompensateVia,
     /// What it is sent.
     pub input: Body,
     /// The steps whose outputs it is sent.
@@ -149,7 +205,12 @@ impl CompiledSaga {
     /// # Errors
     /// Every rule that it breaks, each with the field at fault.
     pub fn compile(definition: SagaDefinition) -> Result<Self, Vec<Violation>> {
-        let (dag, steps, output) = validate::check(&definition)?;
+        let Checked {
+            dag,
+            steps,
+            output,
+            cancel,
+        } = validate::check(&definition)?;
         let json = serde_json::to_string(&definition).map_err(|error| {
             vec![Violation::new(
                 "definition",
@@ -165,6 +226,7 @@ impl CompiledSaga {
             dag,
             steps,
             output,
+            cancel,
         })
     }
 
@@ -181,6 +243,12 @@ impl CompiledSaga {
                 .collect::<Vec<_>>()
                 .join("; ")
         })
+    }
+
+    /// Its cancel message, if it has one.
+    #[must_use]
+    pub fn cancel(&self) -> Option<&CompiledCancel> {
+        self.cancel.as_ref()
     }
 
     /// As it was written down.

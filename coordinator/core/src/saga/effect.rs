@@ -1,18 +1,20 @@
 //! What has to happen outside, and what must be durable before it may.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::answer::Failure;
 use crate::dag::StepIx;
 use crate::id::{RecordNo, StepName};
+use crate::message::{Tag, Topic};
 use crate::payload::Payload;
 use crate::reference::{Root, Template};
 use crate::target::Target;
 use crate::time::{Millis, Timestamp};
 
-use super::definition::{Body, Fencing, StepKind};
+use super::definition::{Body, CompensateVia, Fencing, StepKind};
 use super::record::Phase;
 use super::state::{Direction, Forward, Saga, Undo};
 
@@ -55,14 +57,44 @@ pub struct Call {
     /// Which attempt, from 1 on.
     pub attempt: u32,
     /// Where to.
-    pub target: Target,
+    pub target: Arc<Target>,
     /// Bound of the call.
     pub timeout: Millis,
     /// The step's input, references resolved.
     pub input: Payload,
     /// For undo: what the step had answered, where that is known.
     pub output: Option<Payload>,
+    /// How it travels.
+    pub via: Via,
 }
+
+/// How a call travels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Via {
+    /// As a call.
+    Call,
+    /// As a message to the service.
+    Queue,
+    /// As part of this message to all services.
+    Broadcast(Arc<Broadcast>),
+}
+
+/// A message that carries several calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broadcast {
+    /// Its topic.
+    pub topic: Topic,
+    /// Its tag.
+    pub tag: Tag,
+    /// Its key.
+    pub key: String,
+    /// All calls that travel with it; each of them says [`Via::Call`].
+    pub calls: Vec<Call>,
+}
+
+/// Shortest bound of a call that travels as a message: not reported within it,
+/// the message is published again.
+pub const REPORT_TIMEOUT: Millis = Millis::from_secs(30);
 
 /// Everything that must be in flight in this state.
 #[must_use]
@@ -85,6 +117,7 @@ pub fn pending_effects(saga: &Saga) -> Vec<Effect> {
             Undo::NotNeeded | Undo::Pending => {}
         }
     }
+    broadcast(saga, &mut effects);
     effects.extend(next_wake(saga).map(|at| Effect::Wake { at }));
     effects
 }
@@ -125,8 +158,12 @@ fn undo_waits(saga: &Saga) -> Vec<Timestamp> {
 }
 
 /// All later steps are undone or need no undo. The whole way down: a step
-/// that needs no undo may have others behind it that do.
+/// that needs no undo may have others behind it that do. What is compensated by
+/// broadcast knows no order.
 pub(super) fn is_undo_in_order(saga: &Saga, ix: StepIx) -> bool {
+    if saga.definition.steps()[ix].compensate_via == CompensateVia::Broadcast {
+        return true; // One message tells all at once.
+    }
     let dag = saga.definition.dag();
     let mut steps = saga.steps.iter().enumerate();
     steps.all(|(later, run)| run.is_settled() || !dag.is_ancestor(ix, later))
@@ -166,6 +203,7 @@ pub(super) fn call_do(saga: &Saga, ix: StepIx) -> Result<Effect, Failure> {
         timeout: step.timeout,
         input,
         output: None,
+        via: Via::Call,
     };
     Ok(Effect::Call { after, call })
 }
@@ -187,15 +225,61 @@ pub(super) fn call_undo(saga: &Saga, ix: StepIx) -> Option<Effect> {
         phase: Phase::Undo,
         attempt: run.undo_attempts,
         target: step.compensation.clone()?,
-        timeout: step.timeout,
+        timeout: match step.compensate_via {
+            CompensateVia::Call => step.timeout,
+            CompensateVia::Queue | CompensateVia::Broadcast => step.timeout.max(REPORT_TIMEOUT),
+        },
         // A step whose input names nothing was never called, so it is never undone.
         input: resolve(saga, &step.input).unwrap_or_else(|_| Payload::null()),
         output,
+        via: match step.compensate_via {
+            // What is broadcast is put together by `broadcast`.
+            CompensateVia::Call | CompensateVia::Broadcast => Via::Call,
+            CompensateVia::Queue => Via::Queue,
+        },
     };
     Some(Effect::Call {
         after: decided.max(run.recorded),
         call,
     })
+}
+
+/// Puts the undo calls that are broadcast into one message.
+pub(super) fn broadcast(saga: &Saga, effects: &mut [Effect]) {
+    let Some(cancel) = saga.definition.cancel() else {
+        return;
+    };
+    let is_broadcast = |call: &Call| {
+        call.phase == Phase::Undo
+            && saga.definition.steps()[call.step].compensate_via == CompensateVia::Broadcast
+    };
+    let calls = effects.iter().filter_map(|effect| match effect {
+        Effect::Call { call, .. } if is_broadcast(call) => Some(call.clone()),
+        _ => None,
+    });
+    let calls: Vec<Call> = calls.collect();
+    if calls.is_empty() {
+        return;
+    }
+    let key = cancel.key.as_ref().and_then(|key| resolve(saga, key).ok());
+    let key = key.and_then(|key| match key.to_value() {
+        Some(Value::String(text)) => Some(text),
+        Some(Value::Null) | None => None,
+        Some(value) => Some(value.to_string()),
+    });
+    let message = Arc::new(Broadcast {
+        topic: cancel.topic.clone(),
+        tag: cancel.tag.clone(),
+        key: key.unwrap_or_else(|| saga.gid.as_str().to_owned()),
+        calls,
+    });
+    for effect in effects {
+        if let Effect::Call { call, .. } = effect
+            && is_broadcast(call)
+        {
+            call.via = Via::Broadcast(Arc::clone(&message));
+        }
+    }
 }
 
 /// Puts values where references stand.

@@ -2,7 +2,8 @@
 
 use crate::answer::{Answer, Failure};
 use crate::dag::StepIx;
-use crate::time::{Millis, Timestamp};
+use crate::retry::postponement;
+use crate::time::Timestamp;
 
 use super::decide::{Draft, Rejected};
 use super::definition::StepKind;
@@ -10,13 +11,8 @@ use super::effect::{call_do, resolve};
 use super::record::{Event, Phase};
 use super::state::{Direction, Forward, Saga, Undo};
 
-/// Wait before asking again when a participant says "in progress" without a time.
-const DEFAULT_POSTPONE: Millis = Millis(1_000);
-/// Shortest and longest time that a participant can ask for.
-const POSTPONE_BOUNDS: (Millis, Millis) = (Millis(10), Millis(3_600_000));
-
 /// Does everything that is due on the way forward.
-pub(super) fn advance(draft: &mut Draft) {
+pub(super) fn advance(draft: &mut Draft<'_>) {
     if draft.saga.direction != Direction::Forward {
         return;
     }
@@ -26,7 +22,7 @@ pub(super) fn advance(draft: &mut Draft) {
         if turn_back_if_failed(draft) {
             return;
         }
-        if is_due(&draft.saga, ix, draft.now) {
+        if is_due(draft.saga, ix, draft.now) {
             call(draft, ix);
         }
     }
@@ -46,7 +42,7 @@ pub(super) fn advance(draft: &mut Draft) {
 /// Takes the answer to a call of a step, also while the saga turns back: it
 /// tells what there is to undo.
 pub(super) fn answered(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     ix: StepIx,
     attempt: u32,
     answer: Answer,
@@ -112,13 +108,6 @@ pub(super) fn answered(
     Ok(())
 }
 
-/// How long to wait when a participant asks to be called again.
-pub(super) fn postponement(asked: Option<Millis>) -> Millis {
-    asked
-        .unwrap_or(DEFAULT_POSTPONE)
-        .clamp(POSTPONE_BOUNDS.0, POSTPONE_BOUNDS.1)
-}
-
 /// How many failed attempts are put up with before the branch counts as failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Patience {
@@ -126,7 +115,7 @@ enum Patience {
     None,
 }
 
-fn failed(draft: &mut Draft, ix: StepIx, attempt: u32, failure: Failure, patience: Patience) {
+fn failed(draft: &mut Draft<'_>, ix: StepIx, attempt: u32, failure: Failure, patience: Patience) {
     let compiled = draft.saga.definition.clone();
     let step = &compiled.steps()[ix];
     let who = (draft.saga.gid.as_str(), step.name.as_str(), Phase::Do);
@@ -169,11 +158,11 @@ fn is_due(saga: &Saga, ix: StepIx, now: Timestamp) -> bool {
     }
 }
 
-fn call(draft: &mut Draft, ix: StepIx) {
+fn call(draft: &mut Draft<'_>, ix: StepIx) {
     let compiled = draft.saga.definition.clone();
     let step = &compiled.steps()[ix];
     let attempt = draft.saga.steps[ix].attempts.saturating_add(1);
-    if let Err(failure) = resolve(&draft.saga, &step.input) {
+    if let Err(failure) = resolve(draft.saga, &step.input) {
         if step.kind == StepKind::Retriable {
             failed(draft, ix, attempt, failure, Patience::None);
         } else {
@@ -190,11 +179,11 @@ fn call(draft: &mut Draft, ix: StepIx) {
         phase: Phase::Do,
         attempt,
     });
-    draft.effects.extend(call_do(&draft.saga, ix).ok());
+    draft.effects.extend(call_do(draft.saga, ix).ok());
 }
 
 /// Turns back when a step failed or the deadline passed. Answers whether it did.
-fn turn_back_if_failed(draft: &mut Draft) -> bool {
+fn turn_back_if_failed(draft: &mut Draft<'_>) -> bool {
     let compiled = draft.saga.definition.clone();
     let failed = draft
         .saga
@@ -221,11 +210,11 @@ fn turn_back_if_failed(draft: &mut Draft) -> bool {
     late.is_some()
 }
 
-fn succeed(draft: &mut Draft) {
+fn succeed(draft: &mut Draft<'_>) {
     let compiled = draft.saga.definition.clone();
     // Everything has happened, so an answer that leads nowhere cannot fail the saga any more.
     let output =
-        resolve(&draft.saga, compiled.output()).unwrap_or_else(|_| crate::payload::Payload::null());
+        resolve(draft.saga, compiled.output()).unwrap_or_else(|_| crate::payload::Payload::null());
     draft.record(Event::Succeeded { output });
     draft.finish();
 }

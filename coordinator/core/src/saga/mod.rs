@@ -30,15 +30,16 @@ mod state;
 mod unwind;
 mod validate;
 
+pub use crate::log::{CorruptLog, RECORD_VERSION, write_records};
 pub use actions::{Action, AvailableAction, available_actions};
 pub use apply::apply;
-pub use decide::{Command, Decision, Rejected, begin, decide};
+pub use decide::{Command, Decision, Rejected, begin, decide, decide_in_place};
 pub use definition::{
-    Body, CompiledSaga, CompiledStep, DefinitionHash, Fencing, SagaDefinition, StepDefinition,
-    StepKind,
+    Body, CancelMessage, CompensateVia, CompiledCancel, CompiledSaga, CompiledStep, DefinitionHash,
+    Fencing, SagaDefinition, StepDefinition, StepKind,
 };
-pub use effect::{Call, Effect, next_wake, pending_effects};
-pub use record::{Cause, Event, Phase, RECORD_VERSION, Record, Settlement};
-pub use replay::{CorruptLog, definition_of, read_log, replay, write_records};
+pub use effect::{Broadcast, Call, Effect, REPORT_TIMEOUT, Via, next_wake, pending_effects};
+pub use record::{Cause, Event, Phase, Record, Settlement};
+pub use replay::{definition_of, read_log, replay};
 pub use state::{Direction, Forward, Outcome, PublicState, Saga, StepRun, Undo};
 pub use validate::{MAX_DEADLINE, MAX_STEPS, MAX_TIMEOUT, Violation};

@@ -4,32 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::Failure;
 use crate::id::{Generation, Gid, StepName};
+use crate::log::{self, Logged, is_recorded_attempt};
 use crate::payload::Payload;
 use crate::time::Timestamp;
 
 use super::definition::DefinitionHash;
 
-/// Version of the stored form. A reader refuses what it does not know.
-pub const RECORD_VERSION: u32 = 1;
+pub use crate::log::Settlement;
 
-/// Failed attempts and postponements up to this number are all recorded, later
-/// ones only now and then, so that a branch that is retried for weeks keeps a bounded log.
-const ALWAYS_RECORDED_ATTEMPTS: u32 = 32;
-/// Of the later ones, one in so many is recorded.
-const RECORDED_ATTEMPT_STRIDE: u32 = 64;
-
-/// Something that happened, and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// Version of the stored form.
-    #[serde(rename = "v")]
-    pub version: u32,
-    /// When it was decided.
-    pub at: Timestamp,
-    /// What happened. Tagged from outside, because an inner tag would make the
-    /// reader buffer payloads and so lose their exact bytes.
-    pub event: Event,
-}
+/// A record of a saga.
+pub type Record = log::Record<Event>;
 
 /// Which call of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,21 +34,6 @@ pub struct Cause {
     /// The first failure.
     #[serde(flatten)]
     pub failure: Failure,
-}
-
-/// How an undo was settled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "how")]
-pub enum Settlement {
-    /// The participant undid it.
-    Called,
-    /// An operator said so.
-    ByHand {
-        /// Who.
-        operator: String,
-        /// Why.
-        reason: String,
-    },
 }
 
 /// What happened.
@@ -189,32 +158,6 @@ pub enum Event {
     },
 }
 
-impl Record {
-    /// A record in the present version.
-    #[must_use]
-    pub fn new(at: Timestamp, event: Event) -> Self {
-        Self {
-            version: RECORD_VERSION,
-            at,
-            event,
-        }
-    }
-
-    /// Whether it belongs in the log. What does not is noise: forgetting it
-    /// costs at most a repeated call.
-    #[must_use]
-    pub fn is_stored(&self) -> bool {
-        match &self.event {
-            Event::Called { .. } => false,
-            Event::AttemptFailed {
-                attempt, retry_at, ..
-            } => retry_at.is_none() || is_recorded_attempt(*attempt),
-            Event::Postponed { times, .. } => is_recorded_attempt(*times),
-            _ => true,
-        }
-    }
-}
-
 impl Event {
     /// Its stable name, as stored.
     #[must_use]
@@ -254,6 +197,15 @@ impl Event {
     }
 }
 
-fn is_recorded_attempt(attempt: u32) -> bool {
-    attempt <= ALWAYS_RECORDED_ATTEMPTS || attempt.is_multiple_of(RECORDED_ATTEMPT_STRIDE)
+impl Logged for Event {
+    fn is_stored(&self) -> bool {
+        match self {
+            Self::Called { .. } => false,
+            Self::AttemptFailed {
+                attempt, retry_at, ..
+            } => retry_at.is_none() || is_recorded_attempt(*attempt),
+            Self::Postponed { times, .. } => is_recorded_attempt(*times),
+            _ => true,
+        }
+    }
 }

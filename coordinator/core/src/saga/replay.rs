@@ -2,96 +2,20 @@
 
 use std::sync::Arc;
 
+use crate::log::{self, CorruptLog};
+
 use super::apply::apply;
 use super::decide::blank;
 use super::definition::{CompiledSaga, DefinitionHash};
-use super::record::{Event, Phase, RECORD_VERSION, Record};
+use super::record::{Event, Phase, Record};
 use super::state::{Direction, Forward, Saga, StepRun};
-
-/// Why a log cannot be replayed. The transaction is parked; the process goes on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CorruptLog {
-    /// There is no record at all.
-    #[error("the log is empty")]
-    Empty,
-    /// The text is not a list of records.
-    #[error("record {number} cannot be read: {problem}")]
-    Unreadable {
-        /// Its number.
-        number: usize,
-        /// Why.
-        problem: String,
-    },
-    /// Written by a later version of Amends, or garbage.
-    #[error("record {number} has version {version}, known is up to {RECORD_VERSION}")]
-    Version {
-        /// Its number.
-        number: usize,
-        /// The version found.
-        version: u32,
-    },
-    /// It does not fit what came before: a log that begins twice, goes on after
-    /// its end, or undoes before it turned back.
-    #[error("record {number} is {kind:?}, which cannot stand there")]
-    Misplaced {
-        /// Its number.
-        number: usize,
-        /// What it is.
-        kind: &'static str,
-    },
-    /// It belongs to another definition.
-    #[error("the log belongs to definition {expected}, given was {found}")]
-    Definition {
-        /// What the log says.
-        expected: String,
-        /// What was given.
-        found: String,
-    },
-    /// It names a step that the definition does not have.
-    #[error("record {number} is about step {step:?}, which the definition does not have")]
-    UnknownStep {
-        /// Its number.
-        number: usize,
-        /// The step.
-        step: String,
-    },
-}
-
-/// Writes records as one stored text, leaving out what does not belong in the log.
-#[must_use]
-pub fn write_records(records: &[Record]) -> String {
-    let stored: Vec<&Record> = records.iter().filter(|record| record.is_stored()).collect();
-    // Records hold texts, numbers and JSON that was read before: writing them cannot fail.
-    serde_json::to_string(&stored).unwrap_or_default()
-}
 
 /// Reads the rows of a log, oldest first.
 ///
 /// # Errors
 /// Names the first record that cannot be read.
 pub fn read_log<'r>(rows: impl IntoIterator<Item = &'r str>) -> Result<Vec<Record>, CorruptLog> {
-    let mut records: Vec<Record> = Vec::new();
-    for row in rows {
-        let number = records.len() + 1;
-        let unreadable = |error: serde_json::Error| CorruptLog::Unreadable {
-            number,
-            problem: error.to_string(),
-        };
-        let versions: Vec<Version> = serde_json::from_str(row).map_err(unreadable)?;
-        if let Some((offset, bad)) = versions
-            .iter()
-            .enumerate()
-            .find(|(_, v)| v.v != RECORD_VERSION)
-        {
-            return Err(CorruptLog::Version {
-                number: number + offset,
-                version: bad.v,
-            });
-        }
-        let more: Vec<Record> = serde_json::from_str(row).map_err(unreadable)?;
-        records.extend(more);
-    }
-    Ok(records)
+    log::read_log(rows)
 }
 
 /// The definition that a log belongs to.
@@ -216,9 +140,4 @@ fn is_open(run: &StepRun) -> bool {
         run.forward,
         Forward::Succeeded { .. } | Forward::Refused | Forward::Skipped
     )
-}
-
-#[derive(serde::Deserialize)]
-struct Version {
-    v: u32,
 }

@@ -2,22 +2,22 @@
 
 use crate::answer::{Answer, Failure};
 use crate::dag::StepIx;
+use crate::retry::postponement;
 use crate::time::Timestamp;
 
 use super::decide::{Draft, Rejected};
 use super::definition::Fencing;
-use super::effect::{call_undo, is_undo_in_order, must_be_quiet};
-use super::forward::postponement;
+use super::effect::{broadcast, call_undo, is_undo_in_order, must_be_quiet};
 use super::record::{Event, Phase, Settlement};
 use super::state::{Direction, Forward, Saga, StepRun, Undo};
 
 /// Does everything that is due on the way back.
-pub(super) fn advance(draft: &mut Draft) {
+pub(super) fn advance(draft: &mut Draft<'_>) {
     if !matches!(draft.saga.direction, Direction::Back { .. }) {
         return;
     }
     for ix in 0..draft.saga.steps.len() {
-        if is_due(&draft.saga, ix, draft.now) {
+        if is_due(draft.saga, ix, draft.now) {
             let attempt = draft.saga.steps[ix].undo_attempts.saturating_add(1);
             let step = draft.saga.definition.steps()[ix].name.clone();
             draft.record(Event::Called {
@@ -25,9 +25,10 @@ pub(super) fn advance(draft: &mut Draft) {
                 phase: Phase::Undo,
                 attempt,
             });
-            draft.effects.extend(call_undo(&draft.saga, ix));
+            draft.effects.extend(call_undo(draft.saga, ix));
         }
     }
+    broadcast(draft.saga, &mut draft.effects);
     if draft.saga.steps.iter().all(StepRun::is_settled) {
         draft.record(Event::Compensated);
         draft.finish();
@@ -36,7 +37,7 @@ pub(super) fn advance(draft: &mut Draft) {
 
 /// Takes the answer to a call of a compensation.
 pub(super) fn answered(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     ix: StepIx,
     attempt: u32,
     answer: Answer,
@@ -73,7 +74,7 @@ pub(super) fn answered(
 }
 
 /// An undo is never given up: once `budget` attempts failed, slow retries go on.
-fn failed(draft: &mut Draft, ix: StepIx, attempt: u32, failure: Failure, budget: u32) {
+fn failed(draft: &mut Draft<'_>, ix: StepIx, attempt: u32, failure: Failure, budget: u32) {
     let compiled = draft.saga.definition.clone();
     let step = &compiled.steps()[ix];
     let who = (draft.saga.gid.as_str(), step.name.as_str(), Phase::Undo);

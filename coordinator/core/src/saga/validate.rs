@@ -5,6 +5,8 @@
 //! one pivot, then retriable steps. A step that cannot be undone may start
 //! only when nothing that could still be refused is open.
 
+mod via;
+
 use std::collections::HashMap;
 use std::fmt;
 
@@ -13,7 +15,7 @@ use crate::id::{StepName, check_name};
 use crate::target::Target;
 use crate::time::Millis;
 
-use super::definition::{Body, CompiledStep, SagaDefinition, StepDefinition, StepKind};
+use super::definition::{Body, Checked, CompiledStep, SagaDefinition, StepDefinition, StepKind};
 
 /// Most steps of a saga.
 pub const MAX_STEPS: usize = 256;
@@ -56,9 +58,7 @@ impl fmt::Display for Violation {
 }
 
 /// Checks everything and returns what running the saga needs.
-pub(super) fn check(
-    definition: &SagaDefinition,
-) -> Result<(Dag, Vec<CompiledStep>, Body), Vec<Violation>> {
+pub(super) fn check(definition: &SagaDefinition) -> Result<Checked, Vec<Violation>> {
     let mut wrong = Violations::default();
     check_head(definition, &mut wrong);
     let names = check_names(definition, &mut wrong);
@@ -75,6 +75,7 @@ pub(super) fn check(
             .ok(),
         None => Some(Body::Fixed(crate::payload::Payload::null())),
     };
+    let cancel = via::check_cancel_message(definition, &mut wrong);
     let dag = Dag::new(before).map_err(|Cycle(steps)| {
         let path: Vec<_> = steps
             .iter()
@@ -95,7 +96,12 @@ pub(super) fn check(
         check_point_of_no_return(dag, &compiled, &mut wrong);
     }
     match (dag, output) {
-        (Ok(dag), Some(output)) if wrong.0.is_empty() => Ok((dag, compiled, output)),
+        (Ok(dag), Some(output)) if wrong.0.is_empty() => Ok(Checked {
+            dag,
+            steps: compiled,
+            output,
+            cancel,
+        }),
         _ => Err(wrong.0),
     }
 }
@@ -209,6 +215,7 @@ fn check_step(ix: StepIx, step: &StepDefinition, wrong: &mut Violations) -> Opti
             bad.to_string(),
         );
     });
+    let via = via::check(ix, step, wrong);
     let input = Body::read(step.input.as_ref())
         .map_err(|message| wrong.add(format!("steps[{ix}].input"), "BODY_INVALID", message));
     if step.kind != StepKind::Compensable && step.compensation.is_some() {
@@ -240,13 +247,14 @@ fn check_step(ix: StepIx, step: &StepDefinition, wrong: &mut Violations) -> Opti
     }
     Some(CompiledStep {
         name,
-        target: target.ok()?,
-        compensation: compensation.ok()?,
+        target: target.ok()?.into(),
+        compensation: compensation.ok()?.map(Into::into),
         kind: step.kind,
         fencing: step.fencing,
         timeout: step.timeout,
         retry: step.retry,
         undo_retry: step.undo_retry,
+        compensate_via: via,
         input: input.ok()?,
         consumes: Vec::new(),
     })

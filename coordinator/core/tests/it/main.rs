@@ -3,6 +3,7 @@
 
 mod corruption;
 mod doubts;
+mod filter;
 mod golden;
 mod planted_bugs;
 mod random_worlds;
@@ -12,4 +13,6 @@ mod small_worlds;
 mod stored;
 mod story;
 mod table;
+mod tcc;
+mod travelling;
 mod world;

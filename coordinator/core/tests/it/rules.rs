@@ -4,7 +4,9 @@
 use std::fmt::Write as _;
 
 use amends_core::payload::Payload;
-use amends_core::saga::{CompiledSaga, MAX_STEPS, SagaDefinition, StepKind};
+use amends_core::saga::{
+    CancelMessage, CompensateVia, CompiledSaga, MAX_STEPS, SagaDefinition, StepKind,
+};
 use amends_core::time::Millis;
 use bytes::Bytes;
 use serde_json::json;
@@ -109,6 +111,20 @@ const BREAKS: &[(&str, Break)] = &[
     ("two pivots", |d| {
         d.steps.push(step_of_kind("c", &["b"], StepKind::Pivot));
         d.steps.push(step_of_kind("d", &["b"], StepKind::Pivot));
+    }),
+    ("message to a plain method", |d| {
+        d.steps[0].compensation = Some("grpc://host:1/a.B/C".into());
+        d.steps[0].compensate_via = Some(CompensateVia::Queue);
+    }),
+    ("broadcast of nothing", |d| {
+        d.steps[1].compensate_via = Some(CompensateVia::Broadcast);
+    }),
+    ("bad cancel message", |d| {
+        d.cancel_message = Some(CancelMessage {
+            topic: "order topic".into(),
+            tag: "a b".into(),
+            key: refer("$.steps.a.order"),
+        });
     }),
     ("many at once", |d| {
         d.name.clear();

@@ -32,6 +32,7 @@ pub(crate) fn step(name: &str, after: &[&str]) -> StepDefinition {
         retry: RETRY,
         undo_retry: RETRY,
         fencing: Fencing::ConsumerLog,
+        compensate_via: None,
     }
 }
 
@@ -52,6 +53,7 @@ pub(crate) fn definition(steps: Vec<StepDefinition>) -> SagaDefinition {
         steps,
         deadline: None,
         output: None,
+        cancel_message: None,
     }
 }
 
@@ -116,6 +118,7 @@ impl Run {
             phase: call.phase,
             attempt: call.attempt,
             answer,
+            took: None,
         })
         .unwrap();
     }

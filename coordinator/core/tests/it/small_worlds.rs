@@ -69,7 +69,7 @@ fn must_hold(case: &Case, explored: &mut Explored) {
 }
 
 /// Prints what was seen and asks that it was enough.
-fn report(name: &str, explored: &Explored, at_least: u64, rare: &[&str]) {
+pub(crate) fn report(name: &str, explored: &Explored, at_least: u64, rare: &[&str]) {
     #[allow(clippy::print_stdout, reason = "the number of worlds is a result")]
     {
         let (worlds, histories) = (explored.worlds, explored.histories);

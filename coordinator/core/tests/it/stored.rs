@@ -4,12 +4,14 @@
 use amends_core::answer::Failure;
 use amends_core::id::{Generation, Gid, StepName};
 use amends_core::payload::Payload;
-use amends_core::saga::{Cause, DefinitionHash, Event, Phase, Record, Settlement};
+use amends_core::saga::{Cause, Command, DefinitionHash, Event, Phase, Record, Settlement};
 use amends_core::time::Timestamp;
+use amends_core::took::Took;
 use bytes::Bytes;
 use serde_json::json;
 
 use crate::golden::golden;
+use crate::sketch::{Run, compile, ok, step};
 
 #[expect(clippy::too_many_lines, reason = "one list of all events")]
 fn every_event() -> Vec<Event> {
@@ -119,4 +121,31 @@ fn every_record_is_stored_as_ever_and_comes_back() {
         found.push('\n');
     }
     golden("records.json", &found);
+}
+
+#[test]
+fn the_record_of_an_answer_says_where_the_time_of_the_call_went() {
+    let took = Took {
+        queue: 1,
+        commit: 20,
+        call: 300,
+        scheduling: 4,
+    };
+    let definition = compile(vec![step("reserve", &[])]);
+    let mut run = Run::begin(&definition, Payload::null());
+    let call = run.calls.remove(0);
+    let answered = Command::Answered {
+        step: call.step,
+        phase: call.phase,
+        attempt: call.attempt,
+        answer: ok(),
+        took: Some(took),
+    };
+    run.command(answered).unwrap();
+    let records = run.last.records;
+    let parts: Vec<_> = records.iter().map(|record| record.took).collect();
+    assert_eq!(parts, [Some(took), None], "of the answer, not of the end");
+    let text = serde_json::to_string(&records[0]).unwrap();
+    assert!(text.contains(r#""us":[1,20,300,4],"#), "{text}");
+    assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), records[0]);
 }

@@ -7,8 +7,8 @@ use amends_core::answer::Answer;
 use amends_core::id::Generation;
 use amends_core::payload::Payload;
 use amends_core::saga::{
-    Command, Decision, Effect, Event, Fencing, Phase, Saga, StepKind, available_actions, decide,
-    replay,
+    Command, Decision, Effect, Event, Fencing, Phase, Saga, StepKind, apply, available_actions,
+    decide, decide_in_place, replay,
 };
 use amends_core::time::Millis;
 
@@ -167,6 +167,7 @@ fn commands(saga: &Saga) -> Vec<(String, Command)> {
                         phase,
                         attempt: now,
                         answer,
+                        took: None,
                     },
                 ));
             }
@@ -175,6 +176,7 @@ fn commands(saga: &Saga) -> Vec<(String, Command)> {
                 phase,
                 attempt: now + 1,
                 answer: ok(),
+                took: None,
             };
             all.push((format!("{phase:?} step {step}, other attempt"), stale));
         }
@@ -232,6 +234,17 @@ fn every_state_and_every_command() {
             // Only a saga that was read from its log is ever resumed.
             let told = replay(saga.definition(), &run.log).unwrap();
             let from = if what == "resume" { &told } else { saga };
+            let mut after = from.clone();
+            let in_place = decide_in_place(&mut after, command.clone(), run.now);
+            let mut applied = from.clone();
+            for record in in_place.iter().flat_map(|decision| &decision.records) {
+                apply(&mut applied, record);
+            }
+            let (after, applied) = (format!("{after:?}"), format!("{applied:?}"));
+            assert_eq!(
+                after, applied,
+                "{name}, {what}: what was decided is what it became"
+            );
             let comes = match decide(from, command, run.now) {
                 Ok(decision) => outcome(&decision),
                 Err(rejected) => rejected.code().to_owned(),

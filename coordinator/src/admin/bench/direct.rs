@@ -9,6 +9,7 @@ use amends_proto::v1::execute_response::Answer;
 use amends_proto::v1::participant_service_client::ParticipantServiceClient;
 use amends_proto::v1::{ExecuteRequest, Payload};
 use futures_util::future::try_join_all;
+use tokio::runtime::Handle;
 use tonic::Request;
 use tonic::transport::Channel;
 use uuid::Uuid;
@@ -33,10 +34,11 @@ impl Direct {
     pub(super) async fn connect(
         participant: &str,
         connections: usize,
+        cores: &[Handle],
         workload: Workload,
     ) -> Result<Self, CommandError> {
-        let clients =
-            Connections::open(participant, connections, ParticipantServiceClient::new).await?;
+        let client = ParticipantServiceClient::new;
+        let clients = Connections::open(participant, connections, cores, client).await?;
         Ok(Self {
             clients,
             stages: workload.stages(),
@@ -90,6 +92,10 @@ impl Direct {
 }
 
 impl Work for Direct {
+    fn cores(&self) -> &[Handle] {
+        self.clients.cores()
+    }
+
     async fn once(&self) -> Result<(), Fault> {
         let gid = Uuid::now_v7().to_string();
         for stage in &self.stages {

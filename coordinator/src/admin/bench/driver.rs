@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tonic::Status;
 use tonic_types::StatusExt as _;
@@ -27,6 +28,9 @@ const PAUSE_AFTER_FAULT: Duration = Duration::from_millis(10);
 pub(super) trait Work: Send + Sync + 'static {
     /// Does it once, and checks how it ended.
     fn once(&self) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Where it is done, in turn.
+    fn cores(&self) -> &[Handle];
 }
 
 /// It did not end as it should have. Holds no ids, so that equal faults are equal.
@@ -119,8 +123,8 @@ pub(super) async fn drive<W: Work>(work: &Arc<W>, load: Load) -> Result<Tally, C
     let start = monotonic();
     let until = start + load.time;
     let mut workers = JoinSet::new();
-    for _ in 0..load.concurrency {
-        workers.spawn(repeat(Arc::clone(work), until, Arc::clone(&left)));
+    for core in work.cores().iter().cycle().take(load.concurrency) {
+        workers.spawn_on(repeat(Arc::clone(work), until, Arc::clone(&left)), core);
     }
     let mut sum = Tally::default();
     while let Some(ended) = workers.join_next().await {
@@ -156,9 +160,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    struct EveryThirdFails(AtomicI64);
+    struct EveryThirdFails(AtomicI64, [Handle; 1]);
 
     impl Work for EveryThirdFails {
+        fn cores(&self) -> &[Handle] {
+            &self.1
+        }
+
         async fn once(&self) -> Result<(), Fault> {
             match self.0.fetch_add(1, Ordering::Relaxed) % 3 {
                 0 => Err(Fault("third".to_owned())),
@@ -169,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn everything_is_counted_once() {
-        let work = Arc::new(EveryThirdFails(AtomicI64::new(0)));
+        let work = Arc::new(EveryThirdFails(AtomicI64::new(0), [Handle::current()]));
         let load = Load {
             concurrency: 4,
             time: Duration::from_secs(60),

@@ -1,19 +1,19 @@
-//! Sagas that wait for a participant that never answers, beside the measured ones.
+//! Many sagas that wait for a participant which does not answer.
 //!
-//! They are started before the measurement. At its end the participant is let
+//! They are started before what is measured. At its end the participant is let
 //! go, and each of them must succeed: waiting loses nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use amends_proto::v1::StartSagaRequest;
-use amends_proto::v1::TransactionState;
 use amends_proto::v1::start_saga_request::Source;
+use amends_proto::v1::{SagaDefinition, StartSagaRequest, TransactionState};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::driver::{Fault, Load, Tally, Work, drive};
 use super::saga::{Clients, DefinitionSource, ended, source};
-use super::workload::{hanging_definition, input};
+use super::workload::input;
 use crate::admin::error::CommandError;
 use crate::admin::view::state;
 
@@ -30,8 +30,12 @@ pub(super) struct Hanging {
 
 impl Hanging {
     /// Starts so many; returns when each is durable.
-    pub(super) async fn start(clients: Clients, count: usize) -> Result<Self, CommandError> {
-        let source = source(&clients, hanging_definition(), DefinitionSource::Registered).await?;
+    pub(super) async fn start(
+        clients: Clients,
+        definition: SagaDefinition,
+        count: usize,
+    ) -> Result<Self, CommandError> {
+        let source = source(&clients, definition, DefinitionSource::Registered).await?;
         let started = Arc::new(Starts {
             clients,
             source,
@@ -40,13 +44,31 @@ impl Hanging {
         let tally = drive(&started, load(count)).await?;
         if tally.count() < count {
             let text = format!(
-                "of {count} sagas that shall hang only {} were accepted: {:?}",
+                "of {count} sagas that shall wait only {} were accepted: {:?}",
                 tally.count(),
                 tally.faults
             );
             return Err(CommandError::Failed(text));
         }
         Ok(Self { started, count })
+    }
+
+    /// Their ids.
+    pub(super) fn gids(&self) -> Vec<String> {
+        self.started.gids().clone()
+    }
+
+    /// Waits for them at another coordinator from here on.
+    pub(super) fn moved(self, clients: Clients) -> Self {
+        let started = Starts {
+            clients,
+            source: self.started.source.clone(),
+            gids: Mutex::new(self.gids()),
+        };
+        Self {
+            started: Arc::new(started),
+            count: self.count,
+        }
     }
 
     /// Waits until each has ended. Those that did not succeed are faults.
@@ -77,6 +99,10 @@ impl Starts {
 }
 
 impl Work for Starts {
+    fn cores(&self) -> &[Handle] {
+        self.clients.cores()
+    }
+
     async fn once(&self) -> Result<(), Fault> {
         let gid = Uuid::now_v7().to_string();
         let request = StartSagaRequest {
@@ -94,9 +120,13 @@ impl Work for Starts {
 struct Ends(Arc<Starts>);
 
 impl Work for Ends {
+    fn cores(&self) -> &[Handle] {
+        self.0.clients.cores()
+    }
+
     async fn once(&self) -> Result<(), Fault> {
         let Some(gid) = self.0.gids().pop() else {
-            return Err(Fault("a hanging saga was not started".to_owned()));
+            return Err(Fault("a waiting saga was not started".to_owned()));
         };
         let (_, mut client) = self.0.clients.next();
         match ended(&mut client, &gid, None).await? {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How long each one took, in microseconds. Bounded by the number of
 /// repetitions, which is bounded by the command line.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Latencies(Vec<u32>);
 
 /// Whole microseconds; the longest that fits is over an hour.

@@ -9,26 +9,40 @@
 mod connections;
 mod direct;
 mod driver;
+mod filled;
+mod grow;
 mod hanging;
 mod latency;
+mod msg;
 mod participant;
+mod place;
 mod process;
 mod registration;
+mod relay;
 mod report;
+mod restart;
 mod run;
 mod saga;
+mod serving;
 mod setup;
 mod store;
+mod svg;
 mod usage;
+mod waiting;
 mod workload;
 
 use clap::{Args, Subcommand};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::CommandError;
 use super::exit::Exit;
+use crate::cores::Cores;
+use filled::FillArgs;
+use grow::GrowArgs;
+use msg::MessagesArgs;
 use participant::ParticipantArgs;
+use relay::RelayArgs;
 use run::SagaArgs;
 
 /// Arguments of `amends bench`.
@@ -42,6 +56,16 @@ pub(super) struct BenchArgs {
 enum BenchCommand {
     /// Run sagas, and the same calls without a coordinator; print both and their ratio
     Saga(SagaArgs),
+    /// Publish and consume messages, and publish with the client library alone; print both and their ratio
+    Msg(MessagesArgs),
+    /// Run sagas of growing concurrency and length; print a table and draw a plot
+    Grow(GrowArgs),
+    /// Copies finished sagas in the store of the environment
+    #[command(hide = true)]
+    Fill(FillArgs),
+    /// Makes the calls of sagas and nothing else; ends when its standard input does
+    #[command(hide = true)]
+    Relay(RelayArgs),
     /// The participant that a bench calls; ends when its standard input does
     #[command(hide = true)]
     Participant(ParticipantArgs),
@@ -49,11 +73,12 @@ enum BenchCommand {
 
 pub(super) fn run(args: &BenchArgs) -> Result<Exit, CommandError> {
     let runtime = runtime()?;
+    let cores = Cores::start().map_err(|error| no_runtime(&error))?;
     let exit = runtime.block_on(async {
         let stop = stop_signal()?;
         // Whichever ends first: dropping the other ends its processes.
         tokio::select! {
-            exit = dispatch(&args.command) => exit,
+            exit = dispatch(&args.command, cores.handles()) => exit,
             () = stop => Err(CommandError::Failed("interrupted".to_owned())),
         }
     });
@@ -62,19 +87,28 @@ pub(super) fn run(args: &BenchArgs) -> Result<Exit, CommandError> {
     exit
 }
 
-async fn dispatch(command: &BenchCommand) -> Result<Exit, CommandError> {
+async fn dispatch(command: &BenchCommand, cores: &[Handle]) -> Result<Exit, CommandError> {
     match command {
-        BenchCommand::Saga(args) => run::run(args).await,
-        BenchCommand::Participant(args) => participant::run(args).await,
+        BenchCommand::Saga(args) => run::run(args, cores).await,
+        BenchCommand::Msg(args) => msg::run(args, cores).await,
+        BenchCommand::Grow(args) => grow::run(args, cores).await,
+        BenchCommand::Fill(args) => filled::run(args).await,
+        BenchCommand::Relay(args) => relay::run(args, cores).await,
+        BenchCommand::Participant(args) => participant::run(args, cores).await,
     }
 }
 
-/// The coordinator's layout, so that direct calls have what its calls have.
+/// With [`Cores`] the coordinator's layout, so that direct calls have what its
+/// calls have.
 fn runtime() -> Result<Runtime, CommandError> {
-    tokio::runtime::Builder::new_multi_thread()
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| CommandError::Failed(format!("cannot start the runtime: {error}")))
+        .map_err(|error| no_runtime(&error))
+}
+
+fn no_runtime(error: &std::io::Error) -> CommandError {
+    CommandError::Failed(format!("cannot start the runtime: {error}"))
 }
 
 /// Done at SIGINT or SIGTERM.

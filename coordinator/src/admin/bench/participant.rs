@@ -6,29 +6,26 @@
 //! everything that hangs go. It has no consumer log and no database, so that
 //! what is measured is the coordinator.
 
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use amends_proto::v1::execute_response::Answer;
 use amends_proto::v1::participant_service_server::{ParticipantService, ParticipantServiceServer};
-use amends_proto::v1::{ExecuteRequest, ExecuteResponse, Failure, Payload, Phase, Succeeded};
+use amends_proto::v1::{
+    ExecuteRequest, ExecuteResponse, Failure, InProgress, Payload, Phase, Succeeded,
+};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use super::workload::{self, HANG, REFUSE, WORK};
+use super::serving::serve;
+use super::workload::{self, HANG, LATER, REFUSE, WORK};
 use crate::admin::error::CommandError;
 use crate::admin::exit::Exit;
-use crate::admin::output::print_line;
 use crate::config::value::parse_duration;
-
-/// Calls under way on one connection; more than any load asks for.
-const MAX_STREAMS: u32 = 65_536;
 
 /// Asks how often it was called.
 pub(super) const COUNTS: &str = "counts";
@@ -41,6 +38,9 @@ pub(super) struct ParticipantArgs {
     /// How long each step takes
     #[arg(long, value_parser = duration, default_value = "0s", value_name = "TIME")]
     delay: Duration,
+    /// When to call again the step that asks for it
+    #[arg(long, value_parser = duration, default_value = "1h", value_name = "TIME")]
+    later: Duration,
 }
 
 /// How often steps were called.
@@ -48,47 +48,33 @@ pub(super) struct ParticipantArgs {
 pub(super) struct Counts {
     pub(super) forward: u64,
     pub(super) undo: u64,
+    /// How often to come back later was the answer.
+    pub(super) later: u64,
 }
 
 /// Serves until standard input ends, as it does when the bench ends.
-pub(super) async fn run(args: &ParticipantArgs) -> Result<Exit, CommandError> {
-    let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .map_err(|error| failed(&error))?;
-    let address = listener.local_addr().map_err(|error| failed(&error))?;
-    let service = ParticipantServiceServer::new(Participant::new(args.delay));
-    let server = Server::builder()
-        .max_concurrent_streams(MAX_STREAMS)
-        .add_service(service)
-        .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
-    print_line(&format!("amends bench participant listening on {address}"))?;
-    tokio::select! {
-        ended = server => ended.map_err(|error| failed(&error))?,
-        () = end_of_input() => {}
-    }
-    Ok(Exit::Done)
-}
-
-async fn end_of_input() {
-    let read = || io::copy(&mut io::stdin().lock(), &mut io::sink());
-    // However it ends, nobody is there any more.
-    let _ = tokio::task::spawn_blocking(read).await;
+pub(super) async fn run(args: &ParticipantArgs, cores: &[Handle]) -> Result<Exit, CommandError> {
+    let service = ParticipantServiceServer::new(Participant::new(args));
+    serve("participant", Routes::new(service), cores).await
 }
 
 struct Participant {
     delay: Duration,
+    retry_after: Duration,
     forward: AtomicU64,
     undo: AtomicU64,
+    later: AtomicU64,
     released: watch::Sender<bool>,
 }
 
 impl Participant {
-    fn new(delay: Duration) -> Self {
+    fn new(args: &ParticipantArgs) -> Self {
         Self {
-            delay,
+            delay: args.delay,
+            retry_after: args.later,
             forward: AtomicU64::new(0),
             undo: AtomicU64::new(0),
+            later: AtomicU64::new(0),
             released: watch::Sender::new(false),
         }
     }
@@ -105,6 +91,7 @@ impl Participant {
         let counts = Counts {
             forward: self.forward.load(Ordering::Relaxed),
             undo: self.undo.load(Ordering::Relaxed),
+            later: self.later.load(Ordering::Relaxed),
         };
         let json =
             serde_json::to_vec(&counts).map_err(|error| Status::internal(error.to_string()))?;
@@ -148,6 +135,13 @@ impl ParticipantService for Participant {
                     .await;
                 self.work(request.phase()).await
             }
+            LATER if !*self.released.borrow() => {
+                self.later.fetch_add(1, Ordering::Relaxed);
+                Answer::InProgress(InProgress {
+                    retry_after: prost_types::Duration::try_from(self.retry_after).ok(),
+                })
+            }
+            LATER => self.work(request.phase()).await,
             COUNTS => succeeded(self.counts()?),
             RELEASE => {
                 self.released.send_replace(true);

@@ -92,6 +92,12 @@ impl Process {
         }
     }
 
+    /// Ends it as a crash would, and waits for that.
+    pub(super) async fn kill(mut self) -> Result<(), CommandError> {
+        let killed = self.child.kill().await;
+        killed.map_err(|error| failed(self.name, "cannot be killed", &error))
+    }
+
     /// Ends it as an operator would, and waits for that.
     pub(super) async fn stop(mut self) -> Result<(), CommandError> {
         let pid = self.pid().and_then(|pid| i32::try_from(pid).ok());

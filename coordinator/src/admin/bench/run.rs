@@ -2,26 +2,29 @@
 //! directly, in turn, so that a noisy machine disturbs both.
 
 use std::io::{IsTerminal as _, stderr};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
+use tokio::runtime::Handle;
 
 use super::direct::Direct;
 use super::driver::{Load, Tally, drive};
+use super::filled;
 use super::participant::{Counts, duration};
-use super::report::{self, Measured, Round};
-use super::saga::{DefinitionSource, Sagas};
+use super::place::PlaceArgs;
+use super::process::Process;
+use super::report::{self, Measured, Retention, Round};
+use super::saga::{self, DefinitionSource, Sagas};
 use super::setup::Setup;
-use super::store::StoreChoice;
-use super::usage;
 use super::workload::{Mode, Workload};
-use crate::admin::config::key_value;
+use super::{restart, usage, waiting};
 use crate::admin::error::{CommandError, note};
 use crate::admin::exit::Exit;
 use crate::admin::output::Format;
+use crate::admin::profile::Counts as Profile;
+use crate::clock::monotonic;
 
 /// Keeps every latency in memory, four bytes each.
 const MAX_COUNT: u64 = 50_000_000;
@@ -30,7 +33,11 @@ const MAX_COUNT: u64 = 50_000_000;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     amends bench saga --concurrency 256 -o json\n  \
-    amends bench saga --mode fail --store postgres://amends@localhost/bench\n\n\
+    amends bench saga --mode fail --store postgres://amends@localhost/bench\n  \
+    amends bench saga --profile --calibrate\n  \
+    amends bench saga --mode restart --unfinished 100000\n  \
+    amends bench saga --mode waiting --waiting 100000\n  \
+    amends bench saga --finished 1000000\n\n\
     The ratio is what counts on a noisy machine: sagas per second, divided by\n\
     how often per second a client makes the same calls without a coordinator.\n\
     Ends with exit code 3 when anything ended otherwise than it should have.")]
@@ -64,18 +71,11 @@ pub(super) struct SagaArgs {
     /// How long each side runs before anything is measured
     #[arg(long, default_value = "1s", value_parser = duration, value_name = "TIME")]
     warm_up: Duration,
-    /// sqlite (a temporary file), memory, sqlite:FILE, or postgres://... (an empty database)
-    #[arg(long, default_value = "sqlite", value_name = "STORE")]
-    pub(super) store: StoreChoice,
-    /// Where the temporary store is made; a memory disk would make syncing free
-    #[arg(long, value_name = "DIRECTORY")]
-    pub(super) directory: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
     /// How a saga's definition reaches the coordinator
     #[arg(long, value_enum, default_value_t)]
     pub(super) definition: DefinitionSource,
-    /// Set a key of the coordinator's configuration
-    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
-    pub(super) coordinator_set: Vec<(String, String)>,
     /// How long the participant takes for each call
     #[arg(long, default_value = "0s", value_parser = duration, value_name = "TIME")]
     pub(super) delay: Duration,
@@ -83,6 +83,27 @@ pub(super) struct SagaArgs {
     #[arg(long, default_value_t = 1000, value_name = "NUMBER",
         value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub(super) hanging: usize,
+    /// Mode restart: unfinished sagas at the time of the crash
+    #[arg(long, default_value_t = 1000, value_name = "NUMBER",
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    pub(super) unfinished: usize,
+    /// Mode waiting: sagas that wait for a timer
+    #[arg(long, default_value_t = 1000, value_name = "NUMBER",
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    pub(super) waiting: usize,
+    /// Mode waiting: how long; for less than engine.evict_after they stay in memory
+    #[arg(long, default_value = "1h", value_parser = wait_time, value_name = "TIME")]
+    pub(super) wait_time: Duration,
+    /// Begin with so many finished sagas in the store, and a fifth more to be removed
+    #[arg(long, default_value_t = 0, value_name = "NUMBER",
+        value_parser = RangedU64ValueParser::<usize>::new().range(0..=10_000_000))]
+    pub(super) finished: usize,
+    /// Also say where the time of sagas went: participants, commits, queues, the coordinator
+    #[arg(long)]
+    pub(super) profile: bool,
+    /// Also run a bare server that makes the same calls, to know what the coordinator adds to them
+    #[arg(long)]
+    pub(super) calibrate: bool,
     /// Stop the coordinator cleanly and keep the temporary store
     #[arg(long)]
     pub(super) keep: bool,
@@ -106,25 +127,37 @@ impl SagaArgs {
     }
 }
 
-pub(super) async fn run(args: &SagaArgs) -> Result<Exit, CommandError> {
+pub(super) async fn run(args: &SagaArgs, cores: &[Handle]) -> Result<Exit, CommandError> {
+    match args.mode {
+        Mode::Restart => restart::run(args, cores).await,
+        Mode::Waiting => waiting::run(args, cores).await,
+        Mode::Ok | Mode::Fail | Mode::Parallel | Mode::Hang => measure(args, cores).await,
+    }
+}
+
+async fn measure(args: &SagaArgs, cores: &[Handle]) -> Result<Exit, CommandError> {
     let workload = args.workload();
-    let mut setup = Setup::start(args).await?;
-    let sides = Sides {
-        sagas: Arc::new(
-            Sagas::prepare(setup.coordinator.address(), workload, args.definition).await?,
-        ),
-        direct: Arc::new(
-            Direct::connect(setup.participant.address(), setup.connections, workload).await?,
-        ),
-    };
+    let mut setup = Setup::start(args, cores).await?;
+    let begun = monotonic();
+    let sides = Sides::connect(args, cores, &setup).await?;
     sides.warm_up(args).await?;
     let mut measured = Measured::default();
+    if args.mode == Mode::Hang {
+        measured.alone = drive(&sides.sagas, args.load()).await?;
+        setup.start_hanging(args.hanging, cores).await?;
+    }
+    let before = profile(args, cores, &setup).await?;
     for number in 1..=args.rounds {
         sides.round(args, &mut setup, &mut measured).await?;
         progress(args, number, &measured);
     }
+    let after = profile(args, cores, &setup).await?;
+    measured.profile = after.map(|after| after.since(&before.unwrap_or_default()));
+    if args.finished > 0 {
+        measured.retention = Some(retention(args, cores, &setup, begun).await?);
+    }
     measured.peak_resident_mib = setup.coordinator.pid().and_then(usage::peak_resident_mib);
-    measured.hanging = setup.finish_hanging(workload).await?;
+    measured.hanging = setup.finish_hanging(cores, workload).await?;
     setup.check()?;
     // Connections that stay open would hold up a clean stop.
     drop(sides);
@@ -132,13 +165,80 @@ pub(super) async fn run(args: &SagaArgs) -> Result<Exit, CommandError> {
     report::print(args, measured)
 }
 
+/// What was counted so far, if it is wanted.
+async fn profile(
+    args: &SagaArgs,
+    cores: &[Handle],
+    setup: &Setup,
+) -> Result<Option<Profile>, CommandError> {
+    if !args.profile {
+        return Ok(None);
+    }
+    let status = saga::status(setup.coordinator.address(), cores).await?;
+    Ok(status.profile.as_ref().map(Profile::from))
+}
+
+/// How far the coordinator got with what it has to remove, since it runs.
+async fn retention(
+    args: &SagaArgs,
+    cores: &[Handle],
+    setup: &Setup,
+    begun: Instant,
+) -> Result<Retention, CommandError> {
+    let clients = saga::connect(setup.coordinator.address(), cores).await?;
+    let time = begun.elapsed();
+    let left = filled::due_left(&clients).await?;
+    let due = args.finished / filled::DUE_SHARE;
+    Ok(Retention {
+        left,
+        removed: due.saturating_sub(left),
+        time,
+    })
+}
+
 /// What is compared.
 struct Sides {
     sagas: Arc<Sagas>,
     direct: Arc<Direct>,
+    /// At a coordinator with an empty store.
+    empty: Option<Arc<Sagas>>,
+    /// At a server that makes the calls and nothing else.
+    relay: Option<Arc<Sagas>>,
 }
 
 impl Sides {
+    async fn connect(
+        args: &SagaArgs,
+        cores: &[Handle],
+        setup: &Setup,
+    ) -> Result<Self, CommandError> {
+        let workload = args.workload();
+        let sagas = async |process: &Process| -> Result<_, CommandError> {
+            let sagas = Sagas::prepare(process.address(), cores, workload, args.definition).await?;
+            Ok(Arc::new(sagas))
+        };
+        let (mut empty, mut relay) = (None, None);
+        if let Some(process) = &setup.empty {
+            empty = Some(sagas(process).await?);
+        }
+        if let Some(process) = &setup.relay {
+            relay = Some(sagas(process).await?);
+        }
+        let direct = Direct::connect(
+            setup.participant.address(),
+            setup.connections,
+            cores,
+            workload,
+        )
+        .await?;
+        Ok(Self {
+            sagas: sagas(&setup.coordinator).await?,
+            direct: Arc::new(direct),
+            empty,
+            relay,
+        })
+    }
+
     async fn warm_up(&self, args: &SagaArgs) -> Result<(), CommandError> {
         if args.warm_up.is_zero() {
             return Ok(());
@@ -149,6 +249,9 @@ impl Sides {
         };
         drive(&self.sagas, load).await?;
         drive(&self.direct, load).await?;
+        for other in [&self.empty, &self.relay] {
+            maybe(other.as_ref(), load).await?;
+        }
         Ok(())
     }
 
@@ -160,26 +263,47 @@ impl Sides {
     ) -> Result<(), CommandError> {
         let load = args.load();
         let counts = self.direct.counts().await?;
-        let used = cpu_time(setup);
-        let sagas = drive(&self.sagas, load).await?;
-        let used = cpu_time(setup)
-            .zip(used)
-            .map(|(after, before)| after.saturating_sub(before));
+        let (sagas, cpu) = timed(&setup.coordinator, drive(&self.sagas, load)).await;
         let calls = since(self.direct.counts().await?, counts);
         setup.check()?;
         let direct = drive(&self.direct, load).await?;
+        let empty = maybe(self.empty.as_ref(), load).await?;
+        let relayed = maybe(self.relay.as_ref(), load);
+        let (relay, relay_cpu) = match &setup.relay {
+            Some(process) => timed(process, relayed).await,
+            None => (Ok(Tally::default()), None),
+        };
         measured.add(Round {
-            sagas,
+            sagas: sagas?,
             direct,
+            empty,
+            relay: relay?,
             calls,
-            cpu: used,
+            cpu,
+            relay_cpu,
         });
         Ok(())
     }
 }
 
-fn cpu_time(setup: &Setup) -> Option<Duration> {
-    setup.coordinator.pid().and_then(usage::cpu_time)
+/// A round of a side that is there only when asked for.
+async fn maybe(side: Option<&Arc<Sagas>>, load: Load) -> Result<Tally, CommandError> {
+    match side {
+        Some(side) => drive(side, load).await,
+        None => Ok(Tally::default()),
+    }
+}
+
+/// What a process used of the processors meanwhile.
+async fn timed<T>(process: &Process, work: impl Future<Output = T>) -> (T, Option<Duration>) {
+    let used = || process.pid().and_then(usage::cpu_time);
+    let before = used();
+    let done = work.await;
+    let cpu = used().zip(before);
+    (
+        done,
+        cpu.map(|(after, before)| after.saturating_sub(before)),
+    )
 }
 
 /// Steps and undos that the participant counted meanwhile.
@@ -199,4 +323,13 @@ fn progress(args: &SagaArgs, number: u32, measured: &Measured) {
         per_second(&measured.direct),
         measured.error_count(),
     ));
+}
+
+/// For clap: a time that a participant may ask for.
+fn wait_time(text: &str) -> Result<Duration, String> {
+    const MOST: Duration = Duration::from_secs(3_600);
+    match duration(text)? {
+        time if (Duration::from_secs(1)..=MOST).contains(&time) => Ok(time),
+        _ => Err("expected 1s to 1h".to_owned()),
+    }
 }

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use amends_proto::v1::admin_service_client::AdminServiceClient;
 use amends_proto::v1::saga_service_client::SagaServiceClient;
 use amends_proto::v1::start_saga_request::Source;
 use amends_proto::v1::transaction_service_client::TransactionServiceClient;
 use amends_proto::v1::{
-    DefinitionRef, RegisterDefinitionRequest, SagaDefinition, StartSagaRequest, Transaction,
-    TransactionState, WaitTransactionRequest,
+    DefinitionRef, GetStatusRequest, GetStatusResponse, RegisterDefinitionRequest, SagaDefinition,
+    StartSagaRequest, Transaction, TransactionState, WaitTransactionRequest,
 };
 use clap::ValueEnum;
+use tokio::runtime::Handle;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
@@ -44,14 +46,24 @@ pub(super) type Clients = Connections<(
 )>;
 
 /// Connects to the coordinator.
-pub(super) async fn connect(coordinator: &str) -> Result<Clients, CommandError> {
+pub(super) async fn connect(coordinator: &str, cores: &[Handle]) -> Result<Clients, CommandError> {
     let clients = |channel: Channel| {
         (
             SagaServiceClient::new(channel.clone()),
             TransactionServiceClient::new(channel),
         )
     };
-    Connections::open(coordinator, CONNECTIONS, clients).await
+    Connections::open(coordinator, CONNECTIONS, cores, clients).await
+}
+
+/// How the coordinator is doing, and where the time of its sagas went.
+pub(super) async fn status(
+    coordinator: &str,
+    cores: &[Handle],
+) -> Result<GetStatusResponse, CommandError> {
+    let admin = Connections::open(coordinator, 1, cores, AdminServiceClient::new).await?;
+    let request = GetStatusRequest { profile: true };
+    Ok(admin.next().get_status(request).await?.into_inner())
 }
 
 /// Registers a definition, or takes it as it is.
@@ -84,10 +96,11 @@ pub(super) struct Sagas {
 impl Sagas {
     pub(super) async fn prepare(
         coordinator: &str,
+        cores: &[Handle],
         workload: Workload,
         how: DefinitionSource,
     ) -> Result<Self, CommandError> {
-        let clients = connect(coordinator).await?;
+        let clients = connect(coordinator, cores).await?;
         let source = source(&clients, workload.definition(), how).await?;
         let template = StartSagaRequest {
             source: Some(source),
@@ -104,6 +117,10 @@ impl Sagas {
 }
 
 impl Work for Sagas {
+    fn cores(&self) -> &[Handle] {
+        self.clients.cores()
+    }
+
     async fn once(&self) -> Result<(), Fault> {
         let gid = Uuid::now_v7().to_string();
         let request = StartSagaRequest {

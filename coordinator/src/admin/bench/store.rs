@@ -64,6 +64,11 @@ impl StoreChoice {
         }
     }
 
+    /// Whether it is a file of the bench's own.
+    pub(super) fn is_own_sqlite(&self) -> bool {
+        matches!(self, Self::OwnSqlite)
+    }
+
     /// What a commit survives, for people.
     pub(super) fn durability(&self) -> &'static str {
         match self.kind() {

@@ -20,7 +20,13 @@ pub(super) fn cpu_time(pid: u32) -> Option<Duration> {
 /// The most memory it ever had resident, in MiB.
 pub(super) fn peak_resident_mib(pid: u32) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    Some(peak_kib(&status)? as f64 / KIB_PER_MIB)
+    Some(kib(&status, "VmHWM:")? as f64 / KIB_PER_MIB)
+}
+
+/// The memory it has resident now, in MiB.
+pub(super) fn resident_mib(pid: u32) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    Some(kib(&status, "VmRSS:")? as f64 / KIB_PER_MIB)
 }
 
 fn ticks(stat: &str) -> Option<u64> {
@@ -30,10 +36,8 @@ fn ticks(stat: &str) -> Option<u64> {
     at(USER_TICKS)?.checked_add(at(SYSTEM_TICKS)?)
 }
 
-fn peak_kib(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+fn kib(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -47,7 +51,8 @@ mod tests {
         assert_eq!(ticks(stat), Some(22));
         assert_eq!(ticks(""), None);
         let status = "Name:\tamends\nVmHWM:\t   20480 kB\nVmRSS:\t  1024 kB\n";
-        assert_eq!(peak_kib(status), Some(20480));
-        assert_eq!(peak_kib("Name:\tamends\n"), None);
+        assert_eq!(kib(status, "VmHWM:"), Some(20480));
+        assert_eq!(kib(status, "VmRSS:"), Some(1024));
+        assert_eq!(kib("Name:\tamends\n", "VmHWM:"), None);
     }
 }

@@ -15,6 +15,8 @@ pub(super) const HANGING_SERVICE: &str = "bench.hanging";
 pub(super) const WORK: &str = "work";
 /// A step that is refused at once.
 pub(super) const REFUSE: &str = "refuse";
+/// A step that asks to be called again later, until the participant is told to release it.
+pub(super) const LATER: &str = "later";
 /// A step without an answer, until the participant is told to release it.
 pub(super) const HANG: &str = "hang";
 
@@ -22,6 +24,8 @@ pub(super) const HANG: &str = "hang";
 static INPUT: &[u8] = br#"{"order":1048576,"customer":"c-4711","amount":4990}"#;
 /// The bound of a call that hangs: short, so that retries and circuits take part in a short run.
 const HANGING_TIMEOUT_SECONDS: i64 = 1;
+/// Longer than any run.
+const PATIENT_TIMEOUT_SECONDS: i64 = 3600;
 /// The default one, but for more attempts than any run has time for.
 const HANGING_RETRY: RetryPolicy = RetryPolicy {
     max_attempts: 1000,
@@ -48,6 +52,10 @@ pub(super) enum Mode {
     Parallel,
     /// As ok, while other sagas wait for a participant that never answers
     Hang,
+    /// A coordinator with unfinished sagas is killed and started again
+    Restart,
+    /// Many sagas wait for a timer
+    Waiting,
 }
 
 impl Mode {
@@ -57,6 +65,8 @@ impl Mode {
             Self::Fail => "fail",
             Self::Parallel => "parallel",
             Self::Hang => "hang",
+            Self::Restart => "restart",
+            Self::Waiting => "waiting",
         }
     }
 }
@@ -94,7 +104,7 @@ impl Workload {
     pub(super) fn expected(self) -> TransactionState {
         match self.mode {
             Mode::Fail => TransactionState::Compensated,
-            Mode::Ok | Mode::Parallel | Mode::Hang => TransactionState::Succeeded,
+            _ => TransactionState::Succeeded,
         }
     }
 
@@ -104,7 +114,9 @@ impl Workload {
         let forward = (0..self.steps).map(|ix| call(ix, Phase::Do));
         match self.mode {
             Mode::Parallel => vec![forward.collect()],
-            Mode::Ok | Mode::Hang => forward.map(|call| vec![call]).collect(),
+            Mode::Ok | Mode::Hang | Mode::Restart | Mode::Waiting => {
+                forward.map(|call| vec![call]).collect()
+            }
             Mode::Fail => {
                 let back = (0..self.steps - 1).rev().map(|ix| call(ix, Phase::Undo));
                 forward.chain(back).map(|call| vec![call]).collect()
@@ -141,6 +153,27 @@ impl Workload {
             request,
             refused: step == REFUSE,
         }
+    }
+}
+
+/// The saga of one step whose call takes as long as it takes: a call that is
+/// under way when the coordinator dies.
+pub(super) fn unfinished_definition() -> SagaDefinition {
+    definition("bench-unfinished".to_owned(), vec![patient(HANG)])
+}
+
+/// The saga of one step that asks to be called again later.
+pub(super) fn waiting_definition() -> SagaDefinition {
+    definition("bench-waiting".to_owned(), vec![patient(LATER)])
+}
+
+fn patient(name: &str) -> StepDefinition {
+    StepDefinition {
+        timeout: Some(Duration {
+            seconds: PATIENT_TIMEOUT_SECONDS,
+            nanos: 0,
+        }),
+        ..step(branch(0), &target(HANGING_SERVICE, name))
     }
 }
 

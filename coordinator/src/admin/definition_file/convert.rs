@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use amends_proto::v1::{
-    self as api, Fencing, RetryPolicy, SagaDefinition, StepDefinition, StepKind,
+    self as api, CancelMessage, CompensateVia, Fencing, RetryPolicy, SagaDefinition,
+    StepDefinition, StepKind,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::{DefinitionFile, FencingFile, KindFile, RetryFile, Span, StepFile};
+use super::{
+    CancelFile, DefinitionFile, FencingFile, KindFile, RetryFile, Span, StepFile, ViaFile,
+};
 use crate::admin::show::is_json;
 
 /// The API's defaults for the parts of a retry policy that a file leaves out.
@@ -44,6 +47,7 @@ impl DefinitionFile {
             deadline: self.deadline.map(Span::to_proto),
             output: self.output.as_ref().map(payload),
             description: self.description.clone(),
+            cancel_message: self.cancel_message.as_ref().map(CancelFile::to_proto),
         }
     }
 
@@ -57,6 +61,7 @@ impl DefinitionFile {
             deadline: saga.deadline.as_ref().map(Span::from_proto),
             steps: saga.steps.iter().map(StepFile::from_proto).collect(),
             output: saga.output.as_ref().map(value),
+            cancel_message: saga.cancel_message.as_ref().map(CancelFile::from_proto),
         }
     }
 }
@@ -74,6 +79,12 @@ impl StepFile {
             Some(FencingFile::ConsumerLog) => Fencing::ConsumerLog,
             Some(FencingFile::None) => Fencing::None,
         };
+        let via = match self.compensate_via {
+            None => CompensateVia::Unspecified,
+            Some(ViaFile::Queue) => CompensateVia::Queue,
+            Some(ViaFile::Call) => CompensateVia::Call,
+            Some(ViaFile::Broadcast) => CompensateVia::Broadcast,
+        };
         StepDefinition {
             name: self.name.clone(),
             target: self.target.clone(),
@@ -88,6 +99,7 @@ impl StepFile {
                 .as_ref()
                 .map(|retry| retry.to_proto(&UNDO_RETRY)),
             fencing: fencing.into(),
+            compensate_via: via.into(),
         }
     }
 
@@ -112,6 +124,30 @@ impl StepFile {
                 Fencing::ConsumerLog => Some(FencingFile::ConsumerLog),
                 Fencing::None => Some(FencingFile::None),
             },
+            compensate_via: match step.compensate_via() {
+                CompensateVia::Unspecified => None,
+                CompensateVia::Queue => Some(ViaFile::Queue),
+                CompensateVia::Call => Some(ViaFile::Call),
+                CompensateVia::Broadcast => Some(ViaFile::Broadcast),
+            },
+        }
+    }
+}
+
+impl CancelFile {
+    fn to_proto(&self) -> CancelMessage {
+        CancelMessage {
+            topic: self.topic.clone(),
+            tag: self.tag.clone(),
+            key: self.key.as_ref().map(payload),
+        }
+    }
+
+    fn from_proto(cancel: &CancelMessage) -> Self {
+        Self {
+            topic: cancel.topic.clone(),
+            tag: cancel.tag.clone(),
+            key: cancel.key.as_ref().map(value),
         }
     }
 }

@@ -40,6 +40,27 @@ pub struct DefinitionFile {
         skip_serializing_if = "Option::is_none"
     )]
     pub output: Option<Value>,
+    /// What steps are undone by that are compensated by broadcast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_message: Option<CancelFile>,
+}
+
+/// A message that tells all services at once to undo their steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CancelFile {
+    /// Its topic.
+    pub topic: String,
+    /// Its tag.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tag: String,
+    /// Its key; absent: the gid.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub key: Option<Value>,
 }
 
 /// One step.
@@ -78,6 +99,9 @@ pub struct StepFile {
     /// What the participant promises about repeated calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fencing: Option<FencingFile>,
+    /// How its compensation travels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensate_via: Option<ViaFile>,
 }
 
 /// How often and how fast a call is tried again; what is absent keeps its default.
@@ -108,6 +132,18 @@ pub enum KindFile {
     Pivot,
     /// Comes after the point of no return.
     Retriable,
+}
+
+/// The ways of a compensation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ViaFile {
+    /// A durable message to the service.
+    Queue,
+    /// A direct call.
+    Call,
+    /// The saga's cancel message.
+    Broadcast,
 }
 
 /// What a participant promises.
@@ -162,7 +198,9 @@ const DEFINITION_KEYS: &[&str] = &[
     "deadline",
     "steps",
     "output",
+    "cancel_message",
 ];
+const CANCEL_KEYS: &[&str] = &["topic", "tag", "key"];
 const STEP_KEYS: &[&str] = &[
     "name",
     "target",
@@ -174,6 +212,7 @@ const STEP_KEYS: &[&str] = &[
     "retry",
     "undo_retry",
     "fencing",
+    "compensate_via",
 ];
 const RETRY_KEYS: &[&str] = &[
     "max_attempts",
@@ -255,6 +294,9 @@ impl<'de> Deserialize<'de> for Span {
 /// Finds the first key that nothing has, with its place.
 fn check_keys(definition: &Value) -> Result<(), (String, String)> {
     known(definition, "", DEFINITION_KEYS)?;
+    if let Some(cancel) = definition.get("cancel_message") {
+        known(cancel, "cancel_message", CANCEL_KEYS)?;
+    }
     let steps = definition.get("steps").and_then(Value::as_array);
     for (index, step) in steps.into_iter().flatten().enumerate() {
         let place = format!("steps[{index}]");

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::filter::Selection;
 use super::list::summaries;
+use crate::admin::args::Operator;
 use crate::admin::connect::Remote;
 use crate::admin::error::CommandError;
 use crate::admin::exit::Exit;
@@ -72,20 +73,6 @@ pub(super) struct MarkUndoneArgs {
     reason: String,
     #[command(flatten)]
     operator: Operator,
-}
-
-/// Who acts.
-#[derive(Debug, Args)]
-struct Operator {
-    /// Who says so; kept
-    #[arg(
-        long,
-        env = "USER",
-        default_value = "unknown",
-        hide_env_values = true,
-        value_name = "NAME"
-    )]
-    operator: String,
 }
 
 pub(super) async fn cancel(

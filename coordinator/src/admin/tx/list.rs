@@ -3,7 +3,8 @@
 use amends_proto::v1::{ListTransactionsRequest, TransactionSummary};
 use clap::Args;
 
-use super::filter::{Since, StateArg};
+use super::filter::StateArg;
+use crate::admin::args::{Extent, Since};
 use crate::admin::connect::Remote;
 use crate::admin::error::{CommandError, note};
 use crate::admin::exit::Exit;
@@ -28,12 +29,8 @@ pub(super) struct ListArgs {
     /// Only ids that begin with this
     #[arg(long)]
     prefix: Option<String>,
-    /// How many at most
-    #[arg(long, default_value_t = 100, value_name = "N")]
-    limit: u32,
-    /// All of them
-    #[arg(long, conflicts_with = "limit")]
-    all: bool,
+    #[command(flatten)]
+    extent: Extent,
 }
 
 impl ListArgs {
@@ -58,14 +55,14 @@ pub(super) async fn run(
         &["GID", "STATE", "DEFINITION", "CREATED", "UPDATED", "CAUSE"],
         SummaryView::cells,
     );
-    let limit = (!args.all).then_some(args.limit);
+    let limit = args.extent.limit();
     let take = |page: Vec<TransactionSummary>| listing.push(page.iter().map(Into::into).collect());
     let rest = summaries(remote, args.request(), limit, take).await?;
     listing.finish()?;
     if rest == Rest::More {
         note(&format!(
             "there are more than {}; see --limit and --all",
-            args.limit
+            args.extent.limit
         ));
     }
     Ok(Exit::Done)

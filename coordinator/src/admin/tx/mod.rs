@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::args::duration;
 use super::connect::ConnectArgs;
 use super::error::CommandError;
 use super::exit::{EXIT_CODES_HELP, Exit};
-use crate::config::value::parse_duration;
 use act::{CancelArgs, ForceArgs, MarkUndoneArgs, RetryArgs};
 use list::ListArgs;
 use start::StartArgs;
@@ -107,10 +107,4 @@ pub(super) fn run(args: TxArgs) -> Result<Exit, CommandError> {
             connect.with(async |remote| act::mark_undone(&remote, format, args).await)
         }
     }
-}
-
-/// For clap: a time with its unit.
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text)
-        .ok_or_else(|| "expected a time with its unit, such as 200ms, 5s or 1h".to_owned())
 }

@@ -7,7 +7,8 @@ use amends_proto::v1::start_saga_request::Source;
 use amends_proto::v1::{Payload, StartSagaRequest};
 use clap::Args;
 
-use super::{duration, outcome, transaction, wait};
+use super::{outcome, transaction, wait};
+use crate::admin::args::duration;
 use crate::admin::connect::Remote;
 use crate::admin::definition::NameAndVersion;
 use crate::admin::definition_file::{DefinitionFile, Span};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amends_proto::v1::{ListTransactionRecordsRequest, TransactionRecord};
+use amends_proto::v1::{ListTransactionRecordsRequest, Took, TransactionRecord};
 use prost_types::Timestamp;
 
 use crate::admin::connect::Remote;
@@ -41,7 +41,8 @@ pub(super) async fn run(remote: &Remote, format: Format, gid: &str) -> Result<Ex
     Ok(Exit::Done)
 }
 
-/// The first record has its time, the others how much later they came.
+/// The first record has its time, the others how much later they came. Times
+/// of calls stand with the record of their end.
 fn text(records: &[TransactionRecord]) -> String {
     let first = records.first().and_then(|record| record.time);
     let row = |record: &TransactionRecord| {
@@ -55,13 +56,27 @@ fn text(records: &[TransactionRecord]) -> String {
             time,
             record.kind.clone(),
             record.step.clone(),
+            cell(record, |took| took.queue),
+            cell(record, |took| took.commit),
+            cell(record, |took| took.call),
+            cell(record, |took| took.scheduling),
             record.text.clone(),
         ]
     };
     table(
-        &["NO", "TIME", "RECORD", "STEP", "TEXT"],
+        &[
+            "NO", "TIME", "RECORD", "STEP", "QUEUE", "COMMIT", "CALL", "SCHED", "TEXT",
+        ],
         records.iter().map(row),
     )
+}
+
+/// One part of the time of the call whose end the record tells of.
+fn cell(record: &TransactionRecord, part: fn(&Took) -> Option<prost_types::Duration>) -> String {
+    let took = record.took.as_ref();
+    took.map_or_else(String::new, |took| {
+        show::span(show::length(part(took).as_ref()))
+    })
 }
 
 /// `+1.250s`; clocks of two coordinators may disagree, then it is `-`.

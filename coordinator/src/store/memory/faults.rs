@@ -92,7 +92,7 @@ impl Faults {
 
     /// Suffers the next fault up to the point of writing. `Ok(Some(error))`:
     /// write, then fail with it.
-    pub(super) async fn before_write(&self) -> Result<Option<StoreError>, StoreError> {
+    pub(in crate::store) async fn before_write(&self) -> Result<Option<StoreError>, StoreError> {
         let fault = self.queue().pop_front();
         match fault {
             None => Ok(None),

@@ -8,6 +8,7 @@
 
 mod data;
 mod faults;
+mod messages;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,8 @@ use amends_core::time::{Millis, Timestamp};
 
 use self::data::{Data, KeptDefinition};
 pub use self::faults::{Fault, Faults, Hanging, Hold};
+pub use self::messages::MemoryMessages;
+use self::messages::SharedMessages;
 use super::text::without_nul;
 use super::{
     Append, Appended, Incarnation, ListFilter, Listed, MAX_PAGE, Registered, Store, StoreResult,
@@ -34,6 +37,7 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Shared {
     data: Mutex<Data>,
+    messages: Arc<SharedMessages>,
     faults: Faults,
     batches: AtomicU64,
     items: AtomicU64,

@@ -14,10 +14,12 @@ use amends_core::id::{Generation, Gid};
 use amends_core::saga::{DefinitionHash, PublicState};
 use amends_core::time::{Millis, Timestamp};
 use sqlx::pool::PoolConnection;
-use sqlx::{PgPool, Postgres};
+use sqlx::{ConnectOptions as _, PgConnection, PgPool, Postgres};
 use tokio::sync::Mutex;
 
+use self::open::ACQUIRE_TIMEOUT;
 pub(super) use self::open::{migrate, open};
+use super::messages::Swept;
 use super::shared::shared_methods;
 use super::text::{above_prefix, without_nul};
 use super::{
@@ -31,8 +33,12 @@ type Db = Postgres;
 /// A store in a PostgreSQL database.
 #[derive(Debug)]
 pub(super) struct PostgresStore {
-    incarnation: Incarnation,
+    pub(super) incarnation: Incarnation,
+    pub(super) swept: Swept,
     pool: PgPool,
+    /// The connection that appends. Not one of the pool, which would ask it for
+    /// a sign of life after each use. None: to be made when it is needed.
+    appender: Mutex<Option<PgConnection>>,
     /// Number of the next adoption; one at a time.
     adoption: Mutex<i64>,
 }
@@ -52,6 +58,7 @@ macro_rules! now {
         "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
     };
 }
+pub(super) use now;
 
 /// `owners` walks the index from one owner to the next, so that the many rows of
 /// coordinators that live cost nothing. Rows that another is adopting are skipped.
@@ -97,11 +104,18 @@ const RENEW_LEASE: &str = concat!(
 const RELEASE_LEASE: &str = "DELETE FROM coordinators WHERE incarnation = $1";
 
 impl PostgresStore {
-    async fn read(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+    pub(super) async fn read(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         Ok(self.pool.acquire().await?)
     }
 
-    async fn write(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+    /// A connection of its own.
+    async fn connect(&self) -> Result<PgConnection, StoreError> {
+        let options = self.pool.connect_options();
+        let connected = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await;
+        Ok(connected.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??)
+    }
+
+    pub(super) async fn write(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         self.read().await
     }
 
@@ -133,8 +147,16 @@ impl Store for PostgresStore {
 
     fn append<'a>(&'a self, batch: &'a [Append]) -> StoreResult<'a, Vec<Appended>> {
         Box::pin(async move {
-            let mut connection = self.write().await?;
-            append::append(&mut connection, &self.incarnation, batch).await
+            // Taken out: what is left of it after an error, or when this is
+            // dropped, is closed.
+            let mut appender = self.appender.lock().await;
+            let mut connection = match appender.take() {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            let outcomes = append::append(&mut connection, &self.incarnation, batch).await?;
+            *appender = Some(connection);
+            Ok(outcomes)
         })
     }
 

@@ -10,19 +10,22 @@ use tokio::sync::Mutex;
 
 use super::PostgresStore;
 use crate::config::Migrate;
+use crate::store::messages::Swept;
 use crate::store::migrate::{DryRun, MigrationReport, inspect};
 use crate::store::{Incarnation, StoreError};
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations/coordinator/postgres");
 
 /// How long a caller waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What holds for every connection of the pool. Times in milliseconds: no
 /// statement of a store is a long one, and none waits long for another. Each
 /// looks up a few rows by an index; a plan made while the tables were empty
-/// would scan them, and stay in use while they grow.
-const SESSION: [(&str, &str); 7] = [
+/// would scan them, and stay in use while they grow. So one plan does for all
+/// parameters, and making it anew would cost more than most statements do.
+const SESSION: [(&str, &str); 9] = [
+    ("plan_cache_mode", "force_generic_plan"),
     ("default_transaction_isolation", "read committed"),
     ("statement_timeout", "30000"),
     ("lock_timeout", "10000"),
@@ -30,6 +33,8 @@ const SESSION: [(&str, &str); 7] = [
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
+    // For long statements. A table without an index would cost "more than all", and so be compiled.
+    ("jit", "off"),
 ];
 
 /// Forgets coordinators whose lease ended a day ago: nothing of theirs is left.
@@ -64,7 +69,9 @@ pub(in crate::store) async fn open(
         .connect_lazy_with(options.options(SESSION));
     Ok(PostgresStore {
         incarnation,
+        swept: Swept::default(),
         pool,
+        appender: Mutex::new(None),
         adoption: Mutex::new(1),
     })
 }

@@ -7,6 +7,10 @@
 //! texts and each is prepared once. No statement reports what it wrote: as many
 //! changes as rows say that all were written. Otherwise nothing is kept, and
 //! [`doubtful`] looks at each.
+//!
+//! A row that may not be written is ignored, and so a change too few. A
+//! statement that could fail halfway would make SQLite copy each page before
+//! it changes it, to be able to take that one statement back.
 
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -22,17 +26,17 @@ const CHUNK: usize = 64;
 
 /// New transactions; first parameter: the owner.
 const CREATE: Values = Values {
-    before: "INSERT INTO transactions (owner, gid, kind, state, definition_hash, \
+    before: "INSERT OR IGNORE INTO transactions (owner, gid, kind, state, definition_hash, \
             definition_name, definition_version, cause_step, cause_code, cause_message, \
             generation, last_record, created_at, updated_at, finished_at, wake_at) \
         SELECT ?, * FROM (VALUES ",
     columns: 15,
-    after: ") WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING;",
+    after: ") WHERE column1 IS NOT NULL;",
 };
 
 /// Known transactions; last parameter: the owner.
 const ADVANCE: Values = Values {
-    before: "UPDATE transactions SET state = column4, last_record = column5, \
+    before: "UPDATE OR IGNORE transactions SET state = column4, last_record = column5, \
             updated_at = column6, finished_at = column7, wake_at = column8, \
             cause_step = column9, cause_code = column10, cause_message = column11, \
             parked = NULL \
@@ -45,9 +49,9 @@ const ADVANCE: Values = Values {
 /// Log rows. One that is there already is no error here, but a change too few:
 /// it may belong to a repetition, which [`doubtful`] recognizes.
 const LOG: Values = Values {
-    before: "INSERT INTO transaction_log (gid, seq, records) SELECT * FROM (VALUES ",
+    before: "INSERT OR IGNORE INTO transaction_log (gid, seq, records) SELECT * FROM (VALUES ",
     columns: 3,
-    after: ") WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING;",
+    after: ") WHERE column1 IS NOT NULL;",
 };
 
 type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;

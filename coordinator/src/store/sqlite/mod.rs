@@ -13,11 +13,14 @@ use amends_core::id::{Generation, Gid};
 use amends_core::saga::{DefinitionHash, PublicState};
 use amends_core::time::{Millis, Timestamp};
 use sqlx::pool::PoolConnection;
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection, Sqlite, SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, MutexGuard};
 
 use self::lock::FileLock;
-pub(super) use self::open::{migrate, open};
+use self::open::writer_options;
+pub(super) use self::open::{migrate, open, open_in_memory};
+use super::messages::Swept;
 use super::shared::shared_methods;
 use super::text::{above_prefix, without_nul};
 use super::{
@@ -31,7 +34,8 @@ type Db = Sqlite;
 /// A store in a SQLite file.
 #[derive(Debug)]
 pub(super) struct SqliteStore {
-    incarnation: Incarnation,
+    pub(super) incarnation: Incarnation,
+    pub(super) swept: Swept,
     /// Not a pool: that would ask the connection for a sign of life after each use.
     writer: Mutex<SqliteConnection>,
     readers: SqlitePool,
@@ -69,17 +73,18 @@ const REMOVE_LOGS: &str =
     "DELETE FROM transaction_log WHERE gid IN (SELECT value FROM json_each($1))";
 
 impl SqliteStore {
-    async fn read(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
+    pub(super) async fn read(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
         Ok(self.readers.acquire().await?)
     }
 
     /// The connection that writes. One on which a transaction was left open is
     /// replaced: when the disk is full, SQLite itself rolls back, and the
     /// driver's own rollback then fails without end.
-    async fn write(&self) -> Result<MutexGuard<'_, SqliteConnection>, StoreError> {
+    pub(super) async fn write(&self) -> Result<MutexGuard<'_, SqliteConnection>, StoreError> {
         let mut writer = self.writer.lock().await;
         if writer.is_in_transaction() {
-            *writer = self.readers.connect_options().connect().await?;
+            let options = SqliteConnectOptions::clone(&self.readers.connect_options());
+            *writer = writer_options(options).connect().await?;
         }
         Ok(writer)
     }

@@ -13,6 +13,7 @@ use crate::config::Migrate;
 use crate::store::failure::{
     DATABASE_MISSING, FILE_NOT_WRITABLE, READ_ONLY, URL_INVALID, unusable,
 };
+use crate::store::messages::Swept;
 use crate::store::migrate::{DryRun, MigrationReport, inspect};
 use crate::store::{Incarnation, StoreError};
 
@@ -22,7 +23,12 @@ static MIGRATOR: Migrator = sqlx::migrate!("../migrations/coordinator/sqlite");
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most statements that a connection keeps prepared: all that writing batches
 /// makes, of all sizes, and the others.
-const MAX_PREPARED: usize = 160;
+const MAX_PREPARED: usize = 240;
+/// Memory for pages that are written again and again, in KiB (hence negative).
+const WRITER_CACHE: &str = "-8192";
+/// Pages of the write-ahead log after which it is folded into the file: 16 MiB.
+/// Most are pages written many times; each is folded once.
+const CHECKPOINT_AFTER: &str = "4000";
 /// Most connections that read.
 const MAX_READERS: u32 = 4;
 
@@ -36,7 +42,7 @@ pub(in crate::store) async fn open(
     let path = check_path(file, mode == Migrate::Auto)?;
     let lock = FileLock::take(&path)?;
     let options = options(&path).create_if_missing(mode == Migrate::Auto);
-    let mut writer = options.connect().await?;
+    let mut writer = writer_options(options.clone()).connect().await?;
     match mode {
         Migrate::Auto => {
             apply(&mut writer).await?;
@@ -50,11 +56,34 @@ pub(in crate::store) async fn open(
         .connect_lazy_with(options.create_if_missing(false));
     Ok(SqliteStore {
         incarnation,
+        swept: Swept::default(),
         writer: Mutex::new(writer),
         readers,
         adoption: Mutex::new(1),
         _lock: lock,
     })
+}
+
+/// Those of the one connection that writes.
+pub(super) fn writer_options(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options
+        .pragma("cache_size", WRITER_CACHE)
+        .pragma("wal_autocheckpoint", CHECKPOINT_AFTER)
+}
+
+/// A database that is its connection, with all tables.
+pub(in crate::store) async fn open_in_memory() -> Result<SqliteConnection, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .in_memory(true)
+        .statement_cache_capacity(MAX_PREPARED)
+        .disable_statement_logging();
+    let mut connection = options.connect().await?;
+    // Nobody will ask which ones were applied.
+    for migration in MIGRATOR.iter() {
+        let tables = sqlx::raw_sql(migration.sql.clone());
+        tables.execute(&mut connection).await?;
+    }
+    Ok(connection)
 }
 
 /// Tells about the migrations of a file, or applies them.

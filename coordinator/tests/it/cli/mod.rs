@@ -3,6 +3,7 @@
 mod definition;
 mod fake;
 mod local;
+mod messages;
 mod serve;
 mod tx;
 

@@ -195,15 +195,15 @@ fn watch_prints_a_line_a_change() {
 fn trace_shows_relative_times() {
     let server = fake::start();
     insta::assert_snapshot!(remote(server, &["tx", "trace", "done"]).out, @"
-NO  TIME                      RECORD          STEP           TEXT
-1   2026-01-31T08:00:00.000Z  BEGUN                          shop.confirm-order v1
-2   +0.012s                   STEP_SUCCEEDED  reserve-stock  price 100
+NO  TIME                      RECORD          STEP           QUEUE  COMMIT  CALL    SCHED  TEXT
+1   2026-01-31T08:00:00.000Z  BEGUN                                                        shop.confirm-order v1
+2   +0.012s                   STEP_SUCCEEDED  reserve-stock  0us    340us   1.25ms  15us   price 100
 ");
     // The record comes out as it is stored.
     let lines = remote(server, &["tx", "trace", "done", "-o", "jsonl"]).out;
     insta::assert_snapshot!(lines, @r#"
     {"number":1,"time":"2026-01-31T08:00:00.000Z","kind":"BEGUN","step":null,"text":"shop.confirm-order v1","record":{"z":1,"kind":"BEGUN"}}
-    {"number":2,"time":"2026-01-31T08:00:00.012Z","kind":"STEP_SUCCEEDED","step":"reserve-stock","text":"price 100","record":{"z":1,"kind":"STEP_SUCCEEDED"}}
+    {"number":2,"time":"2026-01-31T08:00:00.012Z","kind":"STEP_SUCCEEDED","step":"reserve-stock","text":"price 100","took":{"queue_ms":0.0,"commit_ms":0.34,"call_ms":1.25,"scheduling_ms":0.015},"record":{"z":1,"kind":"STEP_SUCCEEDED"}}
     "#);
 }
 
@@ -347,9 +347,39 @@ stock    i-2       127.0.0.1:7001  no: 20 failures in a row  0          2026-01-
     store        sqlite
     live         3 of at most 100000
     recovered    yes
+    broker       rabbitmq, BLOCKED: memory alarm; more than 12 messages wait to be published
     ");
     let status = remote(server, &["status", "-o", "jsonl"]).out;
-    insta::assert_snapshot!(status, @r#"{"version":"0.1.0","incarnation":"c-1","start_time":"2026-01-31T08:00:00.000Z","store":"sqlite","live_transactions":3,"max_live_transactions":100000,"recovered":true}"#);
+    insta::assert_snapshot!(status, @r#"{"version":"0.1.0","incarnation":"c-1","start_time":"2026-01-31T08:00:00.000Z","store":"sqlite","live_transactions":3,"max_live_transactions":100000,"recovered":true,"broker":{"kind":"rabbitmq","state":"BLOCKED","reason":"memory alarm","unpublished":12,"more_unpublished":true}}"#);
+    let profile = remote(server, &["status", "--profile"]).out;
+    let (_, profile) = profile.split_once("\n\n").unwrap();
+    insta::assert_snapshot!(profile, @"
+75.0 % of a saga's time in participants, 25.0 % in the coordinator (25.0 % commits, 0.0 % queues, 0.0 % itself), 0.0 % planned waits
+
+3 sagas that ended
+PART        P50     P99     SHARE
+call        750us   3.00ms  75.0 %   on the wire and in participants
+commit      250us   1.00ms  25.0 %   waiting for the store to commit
+queue                       0.0 %    waiting for a place: shard, calls per target
+scheduling                  0.0 %    waiting for the coordinator itself
+backoff                     0.0 %    waiting as planned: retries, timers
+whole       1.00ms  4.00ms  100.0 %
+
+3 calls
+PART        P50    P99     SHARE
+call        750us  3.00ms  100.0 %  on the wire and in participants
+commit                     0.0 %    waiting for the store to commit
+queue                      0.0 %    waiting for a place: shard, calls per target
+scheduling                 0.0 %    waiting for the coordinator itself
+backoff                    0.0 %    waiting as planned: retries, timers
+whole       750us  3.00ms  100.0 %
+");
+    let profile = remote(server, &["status", "--profile", "-o", "json"]).out;
+    let profile: serde_json::Value = serde_json::from_str(&profile).unwrap();
+    assert_eq!(profile["profile"]["sagas"]["parts"][0]["share"], 0.75);
+    // The pretended one counts no further.
+    let now = remote(server, &["status", "--profile", "--for", "1ms"]).out;
+    assert!(now.contains("no saga has ended yet"), "{now}");
 }
 
 #[test]

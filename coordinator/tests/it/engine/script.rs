@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use amends_coordinator::participant::Caller;
+use amends_coordinator::participant::{Called, Caller};
 use amends_core::answer::{Answer, Failure};
 use amends_core::id::Gid;
 use amends_core::payload::Payload;
@@ -95,7 +95,7 @@ impl Script {
 }
 
 impl Caller for Script {
-    fn call<'a>(&'a self, gid: &'a Gid, call: &'a Call) -> BoxFuture<'a, Answer> {
+    fn call<'a>(&'a self, gid: &'a Gid, call: &'a Call) -> BoxFuture<'a, Called> {
         let phase = match call.phase {
             Phase::Do => "do",
             Phase::Undo => "undo",
@@ -114,11 +114,12 @@ impl Caller for Script {
             *self.counts.lock().unwrap().entry(key.clone()).or_default() += 1;
             self.calls.lock().unwrap().push((key, call.clone()));
             self.count.send_modify(|count| *count += 1);
-            match (reply, held) {
+            let answer = match (reply, held) {
                 (Some(Reply::Now(answer)), _) => answer,
                 (_, Some(held)) => held.await.unwrap_or_else(|_| unknown()),
                 _ => ok(),
-            }
+            };
+            answer.into()
         })
     }
 }

@@ -205,6 +205,7 @@ pub(super) fn step(name: &str, after: &[&str]) -> StepDefinition {
         retry: RETRY,
         undo_retry: RETRY,
         fencing: Fencing::ConsumerLog,
+        compensate_via: None,
     }
 }
 
@@ -216,6 +217,7 @@ pub(super) fn saga(steps: Vec<StepDefinition>) -> Arc<CompiledSaga> {
         steps,
         deadline: None,
         output: None,
+        cancel_message: None,
     };
     Arc::new(CompiledSaga::compile(definition).unwrap())
 }

@@ -6,6 +6,9 @@ use amends_coordinator::app::Coordinator;
 use amends_coordinator::config::{Config, Setting, Sources, load};
 use amends_proto::v1;
 use amends_proto::v1::admin_service_client::AdminServiceClient;
+use amends_proto::v1::consumer_service_client::ConsumerServiceClient;
+use amends_proto::v1::dead_letter_service_client::DeadLetterServiceClient;
+use amends_proto::v1::message_service_client::MessageServiceClient;
 use amends_proto::v1::registry_service_client::RegistryServiceClient;
 use amends_proto::v1::saga_service_client::SagaServiceClient;
 use amends_proto::v1::transaction_service_client::TransactionServiceClient;
@@ -71,8 +74,24 @@ impl Api {
         TransactionServiceClient::new(self.channel.clone())
     }
 
+    pub(super) fn messages(&self) -> MessageServiceClient<Channel> {
+        MessageServiceClient::new(self.channel.clone())
+    }
+
+    pub(super) fn consumers(&self) -> ConsumerServiceClient<Channel> {
+        ConsumerServiceClient::new(self.channel.clone())
+    }
+
+    pub(super) fn dead_letters(&self) -> DeadLetterServiceClient<Channel> {
+        DeadLetterServiceClient::new(self.channel.clone())
+    }
+
     pub(super) fn registry(&self) -> RegistryServiceClient<Channel> {
         RegistryServiceClient::new(self.channel.clone())
+    }
+
+    pub(super) fn admin(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.channel.clone())
     }
 
     /// Starts and waits for the end.
@@ -85,10 +104,21 @@ impl Api {
         started.into_inner().transaction.unwrap()
     }
 
-    /// Starts one that waits for a service that is not there.
+    /// Starts one that waits for a service that is not there; returns when it does.
     pub(super) async fn begin_waiting(&self, gid: &str) {
         let request = start(gid, waiting("waiting"));
         self.sagas().start_saga(request).await.unwrap();
+        let watch = v1::WatchTransactionRequest {
+            gid: gid.to_owned(),
+        };
+        let changes = self.transactions().watch_transaction(watch).await;
+        let mut changes = changes.unwrap().into_inner();
+        loop {
+            let seen = changes.message().await.unwrap().unwrap();
+            if seen.transaction.unwrap().steps[1].state() == v1::StepState::Waiting {
+                return;
+            }
+        }
     }
 
     pub(super) async fn get(&self, gid: &str) -> v1::Transaction {
@@ -101,9 +131,12 @@ impl Api {
 
     /// Asks until everything left over by an earlier run has been taken up.
     pub(super) async fn recovered(&self) {
-        let mut client = AdminServiceClient::new(self.channel.clone());
+        let mut client = self.admin();
         loop {
-            let status = client.get_status(v1::GetStatusRequest {}).await.unwrap();
+            let status = client
+                .get_status(v1::GetStatusRequest::default())
+                .await
+                .unwrap();
             if status.into_inner().recovered {
                 return;
             }

@@ -35,11 +35,11 @@ async fn without_the_token_only_health_and_reflection_answer() {
                 .list_participants(v1::ListParticipantsRequest::default())
                 .await,
         ),
-        brief(admin.get_status(v1::GetStatusRequest {}).await),
+        brief(admin.get_status(v1::GetStatusRequest::default()).await),
     ] {
         assert_eq!(found, "Unauthenticated TOKEN_INVALID");
     }
-    let mut request = Request::new(v1::GetStatusRequest {});
+    let mut request = Request::new(v1::GetStatusRequest::default());
     let token = "Bearer s3cret".parse().unwrap();
     request.metadata_mut().insert("authorization", token);
     admin.get_status(request).await.unwrap();

@@ -104,6 +104,49 @@ async fn records_come_in_their_order_page_by_page() {
 }
 
 #[tokio::test]
+async fn where_the_time_went_is_told_by_records_and_status() {
+    let api = Api::start().await;
+    api.run("g").await;
+    let request = v1::ListTransactionRecordsRequest {
+        gid: "g".to_owned(),
+        ..v1::ListTransactionRecordsRequest::default()
+    };
+    let records = api.transactions().list_transaction_records(request).await;
+    let records = records.unwrap().into_inner().records;
+    let nothing = prost_types::Duration::default();
+    for record in &records {
+        let call = record.took.as_ref().map(|took| took.call.unwrap());
+        match record.kind.as_str() {
+            "BEGAN" => assert_eq!(call, Some(nothing)),
+            "STEP_SUCCEEDED" => assert_ne!(call.unwrap(), nothing),
+            _ => assert_eq!(call, None, "{}", record.kind),
+        }
+    }
+    let steps = records.iter().filter(|it| it.kind == "STEP_SUCCEEDED");
+    let mut admin = api.admin();
+    let mut status = async |profile| {
+        let status = admin.get_status(v1::GetStatusRequest { profile }).await;
+        status.unwrap().into_inner().profile
+    };
+    assert_eq!(status(false).await, None);
+    let profile = status(true).await.unwrap();
+    let count = |parts: &[v1::PartOfTime]| {
+        let counts = parts.iter().map(|part| {
+            let buckets = part.buckets.iter();
+            buckets.map(|bucket| bucket.count).sum::<u64>()
+        });
+        counts.collect::<Vec<_>>()
+    };
+    assert_eq!(count(&profile.sagas), [1; 6]);
+    assert_eq!(count(&profile.calls), [steps.count() as u64; 6]);
+    let nanos = |part: &v1::PartOfTime| part.sum.unwrap().nanos;
+    let (whole, parts) = profile.sagas.split_first().unwrap();
+    let rounding = parts.len() as i32 * 1_000;
+    let sum: i32 = parts.iter().map(nanos).sum();
+    assert!((nanos(whole) - sum).abs() <= rounding, "{profile:?}");
+}
+
+#[tokio::test]
 async fn waiting_ends_with_the_time_or_the_transaction() {
     let api = Api::start().await;
     api.begin_waiting("g").await;

@@ -5,6 +5,7 @@ mod api;
 mod definitions;
 mod guarding;
 mod looking;
+mod messages;
 mod participants;
 mod refusing;
 mod starting;

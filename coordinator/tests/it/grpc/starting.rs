@@ -86,7 +86,7 @@ async fn what_is_too_much_is_turned_away_with_a_delay() {
     assert_eq!(found, "ResourceExhausted OVERLOADED");
     let mut client = v1::admin_service_client::AdminServiceClient::new(api.channel.clone());
     let status = client
-        .get_status(v1::GetStatusRequest {})
+        .get_status(v1::GetStatusRequest::default())
         .await
         .unwrap()
         .into_inner();

@@ -11,7 +11,7 @@ use amends_coordinator::participant::{Caller as _, Outbound, OutboundOptions, Re
 use amends_core::answer::Answer;
 use amends_core::id::{Gid, StepName};
 use amends_core::payload::Payload;
-use amends_core::saga::{Call, Phase};
+use amends_core::saga::{Call, Phase, Via};
 use amends_core::target::Target;
 use amends_core::time::{Millis, Timestamp};
 
@@ -93,7 +93,7 @@ impl World {
 
     pub(super) async fn make(&self, call: &Call) -> Answer {
         let gid = Gid::new("order-1").unwrap();
-        self.outbound.call(&gid, call).await
+        self.outbound.call(&gid, call).await.answer
     }
 
     /// Calls in the background.
@@ -110,10 +110,11 @@ pub(super) fn call_to(target: &str, timeout: Duration) -> Call {
         name: StepName::new("reserve").unwrap(),
         phase: Phase::Do,
         attempt: 1,
-        target: Target::parse(target).unwrap(),
+        target: Target::parse(target).unwrap().into(),
         timeout: timeout.into(),
         input: Payload::json(&serde_json::json!({"sku": "A"})),
         output: None,
+        via: Via::Call,
     }
 }
 

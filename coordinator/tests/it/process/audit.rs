@@ -14,8 +14,8 @@ use tonic::transport::Channel;
 
 use super::ledger::{Ledger, REFUSED};
 
-/// Sagas begun at the same time.
-const AT_ONCE: usize = 16;
+/// Sagas begun at the same time, and waited for.
+pub(super) const AT_ONCE: usize = 16;
 const STEPS: [&str; 4] = ["first", "left", "right", "last"];
 
 fn duration(span: Duration) -> Option<prost_types::Duration> {
@@ -68,6 +68,11 @@ async fn connect(address: &str) -> Option<Channel> {
 /// Starts sagas; the ids of those that were accepted. The others met a
 /// coordinator that was gone.
 pub(super) async fn start(address: &str, gids: &[String]) -> Vec<String> {
+    start_many(address, gids, AT_ONCE).await
+}
+
+/// The same with so many at the same time.
+pub(super) async fn start_many(address: &str, gids: &[String], at_once: usize) -> Vec<String> {
     let Some(channel) = connect(address).await else {
         return Vec::new();
     };
@@ -80,7 +85,7 @@ pub(super) async fn start(address: &str, gids: &[String]) -> Vec<String> {
         };
         async move { client.start_saga(request).await.ok().map(|_| gid) }
     });
-    let accepted = stream::iter(starts).buffer_unordered(AT_ONCE);
+    let accepted = stream::iter(starts).buffer_unordered(at_once);
     accepted.filter_map(std::future::ready).collect().await
 }
 

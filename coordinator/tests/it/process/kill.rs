@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt as _;
 use tempfile::TempDir;
 
-use super::audit::{check, gids, start};
+use super::audit::{AT_ONCE, check, gids, start, start_many};
 use super::ledger::{Ledger, Participant};
 use super::serve::{PATIENCE, Process, configure};
 use crate::store::place;
@@ -16,6 +16,10 @@ use crate::store::place;
 const SAGAS: usize = 24;
 /// Fewer calls than a round takes, whatever fails.
 const CALLS: usize = 80;
+
+/// As many as keep a coordinator busy: all are under way at some moment.
+const LOAD: usize = 1_000;
+const LOAD_AT_ONCE: usize = 256;
 
 /// One coordinator after the other on the same store, one participant.
 struct Scene {
@@ -75,12 +79,16 @@ impl Scene {
     }
 
     async fn kill_after(&self, calls: usize, round: usize) {
+        self.kill_amid((SAGAS, AT_ONCE), calls, round).await;
+    }
+
+    async fn kill_amid(&self, (sagas, at_once): (usize, usize), calls: usize, round: usize) {
         let what = format!("round {round}, killed after {calls} calls");
-        let gids = gids(&format!("round-{round}"), SAGAS);
+        let gids = gids(&format!("round-{round}"), sagas);
         let process = self.serve("").await;
         let begun = self.ledger.calls();
         let (address, ids) = (process.address.clone(), gids.clone());
-        let starting = tokio::spawn(async move { start(&address, &ids).await });
+        let starting = tokio::spawn(async move { start_many(&address, &ids, at_once).await });
         let reached = self.ledger.called(begun + calls);
         tokio::time::timeout(PATIENCE, reached).await.expect(&what);
         process.kill().await;
@@ -116,6 +124,16 @@ async fn at_any_moment() {
     let mut random = StdRng::seed_from_u64(7);
     for round in 0..5 {
         scene.kill_after(random.random_range(1..CALLS), round).await;
+    }
+}
+
+/// Killed while it accepts, calls, turns back and commits as fast as it can;
+/// the next one takes up hundreds and accepts the rest meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_full_load() {
+    let scene = Scene::new("sqlite:amends.db").await;
+    for (round, calls) in [LOAD / 4, LOAD, 3 * LOAD].into_iter().enumerate() {
+        scene.kill_amid((LOAD, LOAD_AT_ONCE), calls, round).await;
     }
 }
 

@@ -154,7 +154,11 @@ async fn migrations(place: &Place, exists: Option<u32>) {
     assert_eq!(code, "SCHEMA_MISSING");
     assert!(message.contains("amends migrate"), "{message}");
     // Off believes what it is told, until it is used.
-    let store = place.try_open("a", Migrate::Off).await.unwrap();
+    let store = place
+        .try_open("a", Migrate::Off)
+        .await
+        .unwrap()
+        .transactions;
     assert_eq!(told(store.append(&[begin("t")]).await).0, "SCHEMA_MISSING");
     assert_eq!(told(store.due(Timestamp(0), 1).await).0, "SCHEMA_MISSING");
     drop(store);
@@ -257,7 +261,7 @@ async fn a_role_that_may_not() {
             Migrate::Off,
         )
         .await;
-        let denied = store.unwrap().append(&[begin("t")]).await;
+        let denied = store.unwrap().transactions.append(&[begin("t")]).await;
         let unknown = format!("postgres://{role}_x:geheim@{host}/{database}");
         let unknown = open(
             &options(&unknown),
@@ -286,7 +290,11 @@ async fn a_database_that_takes_no_writes() {
             "ALTER DATABASE {database} SET default_transaction_read_only = on"
         ))
         .await;
-        let store = place.try_open("b", Migrate::Off).await.unwrap();
+        let store = place
+            .try_open("b", Migrate::Off)
+            .await
+            .unwrap()
+            .transactions;
         assert_eq!(told(store.append(&[begin("t")]).await).0, "READ_ONLY");
         assert_eq!(
             told(place.try_open("b", Migrate::Auto).await).0,

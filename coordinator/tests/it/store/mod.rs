@@ -7,6 +7,7 @@ mod definitions;
 mod errors;
 mod faults;
 mod listing;
+mod messages;
 pub(crate) mod place;
 mod postgres;
 mod removing;

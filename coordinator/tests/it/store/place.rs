@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use amends_coordinator::config::{Migrate, StoreUrl};
 use amends_coordinator::store::memory::MemoryStore;
-use amends_coordinator::store::open::{StoreOptions, open};
+use amends_coordinator::store::messages::MessageStore;
+use amends_coordinator::store::open::{StoreOptions, Stores, open};
 use amends_coordinator::store::{Incarnation, Store, StoreError};
 use futures_util::FutureExt;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
 /// Data that stores can be opened over, one after the other.
-pub(super) enum Place {
+pub(crate) enum Place {
     Memory(MemoryStore),
     Sqlite(TempDir),
     Postgres(StoreUrl),
@@ -20,18 +21,34 @@ pub(super) enum Place {
 
 impl Place {
     /// A store for an incarnation. A SQLite file takes one at a time.
-    pub(super) async fn open(&self, incarnation: &str) -> Arc<dyn Store> {
+    pub(crate) async fn open(&self, incarnation: &str) -> Arc<dyn Store> {
+        self.stores(incarnation).await.transactions
+    }
+
+    /// The messages of a store for an incarnation.
+    pub(crate) async fn messages(&self, incarnation: &str) -> Arc<dyn MessageStore> {
+        self.stores(incarnation).await.messages
+    }
+
+    /// Both halves of a store for an incarnation.
+    pub(crate) async fn stores(&self, incarnation: &str) -> Stores {
         self.try_open(incarnation, Migrate::Auto).await.unwrap()
     }
 
-    pub(super) async fn try_open(
+    pub(crate) async fn try_open(
         &self,
         incarnation: &str,
         migrate: Migrate,
-    ) -> Result<Arc<dyn Store>, StoreError> {
+    ) -> Result<Stores, StoreError> {
         let incarnation = Incarnation(incarnation.to_owned());
         match self {
-            Self::Memory(first) => Ok(Arc::new(first.reopen(incarnation))),
+            Self::Memory(first) => {
+                let store = first.reopen(incarnation);
+                Ok(Stores {
+                    messages: Arc::new(store.messages()),
+                    transactions: Arc::new(store),
+                })
+            }
             Self::Sqlite(_) | Self::Postgres(_) => {
                 open(&self.options(), incarnation, migrate).await
             }
@@ -39,7 +56,7 @@ impl Place {
     }
 
     /// What leads to the place; not for memory.
-    pub(super) fn options(&self) -> StoreOptions {
+    pub(crate) fn options(&self) -> StoreOptions {
         let url = match self {
             Self::Memory(_) => panic!("each store in memory is a new one"),
             Self::Sqlite(folder) => {
@@ -55,17 +72,17 @@ impl Place {
     }
 }
 
-pub(super) async fn memory(case: impl AsyncFnOnce(&Place)) {
+pub(crate) async fn memory(case: impl AsyncFnOnce(&Place)) {
     let first = MemoryStore::new(Incarnation("nobody".to_owned()));
     case(&Place::Memory(first)).await;
 }
 
-pub(super) async fn sqlite(case: impl AsyncFnOnce(&Place)) {
+pub(crate) async fn sqlite(case: impl AsyncFnOnce(&Place)) {
     case(&Place::Sqlite(TempDir::new().unwrap())).await;
 }
 
 /// Runs a case on a database of its own, which is dropped however the case ends.
-pub(super) async fn postgres(case: impl AsyncFnOnce(&Place)) {
+pub(crate) async fn postgres(case: impl AsyncFnOnce(&Place)) {
     let name = format!("amends_test_{}", uuid::Uuid::new_v4().simple());
     administer(format!("CREATE DATABASE {name}")).await;
     let place = Place::Postgres(server_url(&name).parse().unwrap());

@@ -13,7 +13,7 @@ mod request;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends::Client;
+use amends::{Access, Client};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
@@ -37,6 +37,8 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Peers {
     /// The coordinator.
     pub coordinator: String,
+    /// What the coordinator asks of those who call it.
+    pub access: Access,
     /// The order service's queries.
     pub order: String,
     /// The goods service's queries.
@@ -84,7 +86,8 @@ impl Front {
     /// When an address is none.
     pub fn new(peers: &Peers) -> Result<Self, FrontError> {
         let inner = Inner {
-            client: Client::connect(&peers.coordinator)?.with_patience(peers.patience),
+            client: Client::connect_with(&peers.coordinator, &peers.access)?
+                .with_patience(peers.patience),
             patience: peers.patience,
             order: channel(&peers.order)?,
             goods: channel(&peers.goods)?,

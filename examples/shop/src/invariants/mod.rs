@@ -24,6 +24,8 @@ pub struct Databases {
     pub coupon: Database,
     /// Of the user service.
     pub user: Database,
+    /// Of the mail service; only its own scenario looks at it.
+    pub mail: Database,
 }
 
 /// What the check found.

@@ -3,15 +3,15 @@
 use clap::Args;
 use tokio::net::TcpListener;
 
-use super::{RoleError, announce, the_end};
+use super::{CoordinatorAt, RoleError, announce, the_end};
 use crate::front::{Front, PATIENCE, Peers};
 
 /// Arguments of `shop front`.
 #[derive(Clone, Debug, Args)]
 pub struct FrontArgs {
-    /// The coordinator.
-    #[arg(long, value_name = "URL")]
-    pub coordinator: String,
+    /// Where orders go.
+    #[command(flatten)]
+    pub coordinator: CoordinatorAt,
     /// The queries of the order service.
     #[arg(long, value_name = "URL")]
     pub order: String,
@@ -38,7 +38,8 @@ pub struct FrontArgs {
 /// When an address cannot be used.
 pub async fn run_front(args: FrontArgs) -> Result<(), RoleError> {
     let front = Front::new(&Peers {
-        coordinator: args.coordinator,
+        access: args.coordinator.access().await?,
+        coordinator: args.coordinator.url,
         order: args.order,
         goods: args.goods,
         coupon: args.coupon,

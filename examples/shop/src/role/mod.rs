@@ -5,14 +5,23 @@
 //! Ctrl-C and SIGTERM, and with `--until-stdin-ends` when its standard input
 //! does, so that it cannot outlive the process that started it.
 
+mod coordinator;
 mod end;
 mod front;
+mod probe;
+mod resend;
+mod samples;
 mod service;
 
 use std::io::Write;
+use std::path::PathBuf;
 
+pub use coordinator::CoordinatorAt;
 pub use end::{exit_with_stdin, the_end};
 pub use front::{FrontArgs, run_front};
+pub use probe::{ProbeArgs, ProbeError, run_probe};
+pub use resend::{ResendArgs, resend, run_resend};
+pub use samples::{SamplesArgs, run_samples};
 pub use service::{Role, ServiceArgs, run_service};
 
 /// Why a process ended with an error.
@@ -27,6 +36,15 @@ pub enum RoleError {
     /// The front cannot work like that.
     #[error(transparent)]
     Front(#[from] crate::front::FrontError),
+    /// The file with the token cannot be read.
+    #[error("cannot read the token in {}", path.display())]
+    Token {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
     /// An address cannot be listened on.
     #[error("cannot listen")]
     Listen(#[from] std::io::Error),

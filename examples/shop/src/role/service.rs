@@ -12,7 +12,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-use super::{RoleError, announce, the_end};
+use super::{CoordinatorAt, RoleError, announce, the_end};
 use crate::holds::Holds;
 use crate::proto::coupon_service_server::CouponServiceServer;
 use crate::proto::goods_service_server::GoodsServiceServer;
@@ -20,6 +20,7 @@ use crate::proto::order_service_server::OrderServiceServer;
 use crate::proto::user_service_server::UserServiceServer;
 use crate::services::coupon::{self, CouponQueries, Coupons};
 use crate::services::goods::{self, Goods, GoodsQueries};
+use crate::services::mail::{self, Mails};
 use crate::services::order::{self, OrderQueries, Orders};
 use crate::services::user::{self, UserQueries, Users};
 
@@ -34,6 +35,8 @@ pub enum Role {
     Coupon,
     /// Users and balances.
     User,
+    /// Mails to customers.
+    Mail,
 }
 
 /// Arguments of `shop service`.
@@ -42,14 +45,22 @@ pub struct ServiceArgs {
     /// Which service.
     pub role: Role,
     /// Its database: sqlite:FILE, postgres://.. or mysql://..
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        env = "SHOP_DATABASE",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     pub database: String,
     /// The coordinator to work for.
-    #[arg(long, value_name = "URL")]
-    pub coordinator: String,
+    #[command(flatten)]
+    pub coordinator: CoordinatorAt,
     /// Where the coordinator calls it; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub listen: String,
+    /// What the coordinator calls instead, where that is another address: host:port.
+    #[arg(long, value_name = "ADDR")]
+    pub advertise: Option<String>,
     /// Where the front asks it.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub queries: String,
@@ -63,7 +74,16 @@ pub struct ServiceArgs {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Order, Self::Goods, Self::Coupon, Self::User];
+    pub const ALL: [Self; 5] = [
+        Self::Order,
+        Self::Goods,
+        Self::Coupon,
+        Self::User,
+        Self::Mail,
+    ];
+
+    /// Those that the front asks.
+    pub const ASKED: [Self; 4] = [Self::Order, Self::Goods, Self::Coupon, Self::User];
 
     /// Its name, which is also the service's.
     #[must_use]
@@ -73,6 +93,7 @@ impl Role {
             Self::Goods => "goods",
             Self::Coupon => "coupon",
             Self::User => "user",
+            Self::Mail => "mail",
         }
     }
 }
@@ -88,11 +109,15 @@ pub async fn run_service(args: ServiceArgs) -> Result<(), RoleError> {
     let (builder, queries) = offer(args.role, &database, holds, builder).await?;
     let listener = TcpListener::bind(&args.queries).await?;
     let queries_address = listener.local_addr()?;
-    let running = builder
+    let builder = builder
         .listen(args.listen)
-        .coordinator(args.coordinator)
-        .start()
-        .await?;
+        .access(args.coordinator.access().await?)
+        .coordinator(args.coordinator.url);
+    let builder = match args.advertise {
+        Some(address) => builder.advertise(address),
+        None => builder,
+    };
+    let running = builder.start().await?;
     running.registered().await;
     announce(&format!(
         "shop {} listening on {} queries on {queries_address}",
@@ -100,8 +125,9 @@ pub async fn run_service(args: ServiceArgs) -> Result<(), RoleError> {
         running.address(),
     ));
     let until_stdin_ends = args.until_stdin_ends;
+    let (_, health) = tonic_health::server::health_reporter();
     let serving = Server::builder()
-        .add_routes(queries)
+        .add_routes(queries.add_service(health))
         .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
     // A query may be cut short: it changes nothing, and is asked again.
     let served = tokio::select! {
@@ -141,6 +167,10 @@ async fn offer(
             user::table::create(database).await?;
             let queries = UserServiceServer::new(UserQueries { database: queried });
             (builder.service(Users { holds }), Routes::new(queries))
+        }
+        Role::Mail => {
+            mail::table::create(database).await?;
+            (builder.service(Mails), Routes::default())
         }
     })
 }

@@ -5,7 +5,6 @@
 //! It ends with success only if every scenario ended as it should and the
 //! invariants held after each of them. No process outlives it.
 
-mod http;
 mod process;
 mod scenario;
 mod stage;
@@ -17,7 +16,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tempfile::TempDir;
 
-pub use http::HttpError;
+pub use crate::http::HttpError;
 pub use process::ProcessError;
 
 use crate::invariants;
@@ -165,7 +164,7 @@ fn introduce(stage: &Stage) {
     let store = kind(&world.setting.store());
     story.line(story.paint(
         Tone::Strong,
-        "The shop: six processes, five databases, one saga",
+        "The shop: seven processes, six databases, one saga",
     ));
     story.line("");
     let row = |name: &str, address: String, what: String| {
@@ -234,7 +233,7 @@ fn kind(url: &str) -> &'static str {
     }
 }
 
-fn with_service(template: &str) -> Result<String, String> {
+pub(crate) fn with_service(template: &str) -> Result<String, String> {
     if template.contains("{service}") {
         Ok(template.to_owned())
     } else {

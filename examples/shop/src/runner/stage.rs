@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use axum::http::Method;
 use serde_json::Value;
 
-use super::http::{Answer, send};
 use super::scenario::Scenario;
 use super::story::{Story, Tone};
 use super::world::World;
@@ -13,6 +12,7 @@ use super::{HttpError, RunnerError};
 use crate::domain::{Cents, CouponId, OrderId, PlaceOrder, UserId, shipping_fee};
 use crate::front::OrderRequest;
 use crate::holds::Hold;
+use crate::http::{Answer, send};
 use crate::invariants::{self, Report};
 use crate::samples;
 

@@ -1,4 +1,4 @@
-//! [`World`]: the coordinator, the four services and the front, each a
+//! [`World`]: the coordinator, the five services and the front, each a
 //! process of its own, and what the runner knows about them.
 
 use std::net::SocketAddr;
@@ -79,6 +79,7 @@ impl World {
             goods: Database::connect(&setting.database(Role::Goods)).await?,
             coupon: Database::connect(&setting.database(Role::Coupon)).await?,
             user: Database::connect(&setting.database(Role::User)).await?,
+            mail: Database::connect(&setting.database(Role::Mail)).await?,
         };
         samples::fill(&databases).await?;
         let program = std::env::current_exe()?;
@@ -181,7 +182,10 @@ async fn start_front(
     let mut args = vec!["front".to_owned(), "--until-stdin-ends".to_owned()];
     args.extend(["--coordinator".to_owned(), coordinator.to_owned()]);
     args.extend(["--listen".to_owned(), setting.listen.clone()]);
-    for (role, process) in services {
+    let asked = services
+        .iter()
+        .filter(|(role, _)| Role::ASKED.contains(role));
+    for (role, process) in asked {
         let queries = process.queries.unwrap_or(process.address);
         args.extend([format!("--{}", role.as_str()), url(queries)]);
     }

@@ -1,10 +1,12 @@
 //! The services: each owns its tables, and nobody else writes them.
 //!
 //! In each folder: `mod` says what the service offers, `table` has its SQL,
-//! `steps` what it does for a saga, `query` what it tells the front.
+//! `steps` what it does for a saga, `handlers` what it does with messages, `query`
+//! what it tells the front.
 
 pub mod coupon;
 pub mod goods;
+pub mod mail;
 pub mod order;
 pub mod user;
 

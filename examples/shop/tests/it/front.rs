@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amends::Database;
+use amends::{Access, Database};
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
@@ -34,6 +34,7 @@ async fn nobody() -> String {
 async fn front(services: &str) -> Front {
     Front::new(&Peers {
         coordinator: nobody().await,
+        access: Access::new(),
         order: services.to_owned(),
         goods: services.to_owned(),
         coupon: services.to_owned(),

@@ -9,12 +9,14 @@
     unreachable_pub
 )]
 
+mod compose;
 mod coupon;
 mod databases;
 mod demo;
 mod fence;
 mod front;
 mod goods;
+mod mail;
 mod order;
 mod placing;
 mod processes;

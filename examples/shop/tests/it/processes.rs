@@ -42,7 +42,7 @@ async fn wrong_arguments_are_explained() {
     .await;
     check(
         &["service", "stock"],
-        "[possible values: order, goods, coupon, user]",
+        "[possible values: order, goods, coupon, user, mail]",
     )
     .await;
 }
@@ -89,7 +89,7 @@ async fn nothing_outlives_a_runner_that_is_killed() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             [
-                "coordinator" | "order" | "goods" | "coupon" | "user" | "front",
+                "coordinator" | "order" | "goods" | "coupon" | "user" | "mail" | "front",
                 address,
                 "its" | "where",
                 ..,
@@ -100,7 +100,7 @@ async fn nothing_outlives_a_runner_that_is_killed() {
             _ => {}
         }
     }
-    assert_eq!(addresses.len(), 6);
+    assert_eq!(addresses.len(), 7);
     let mut connections = Vec::new();
     for address in &addresses {
         connections.push(TcpStream::connect(address).await.unwrap());

@@ -28,6 +28,7 @@ impl Shop {
             goods: database.clone(),
             coupon: database.clone(),
             user: database.clone(),
+            mail: database.clone(),
         };
         database.create_tables_if_missing().await.unwrap();
         samples::fill(&databases).await.unwrap();

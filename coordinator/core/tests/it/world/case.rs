@@ -157,6 +157,7 @@ fn definition(steps: &[Step], deadline: Option<Millis>) -> SagaDefinition {
         retry,
         undo_retry: retry,
         fencing: step.fencing,
+        compensate_via: None,
     };
     SagaDefinition {
         name: "world".into(),
@@ -165,6 +166,7 @@ fn definition(steps: &[Step], deadline: Option<Millis>) -> SagaDefinition {
         steps: steps.iter().enumerate().map(written).collect(),
         deadline,
         output: None,
+        cancel_message: None,
     }
 }
 

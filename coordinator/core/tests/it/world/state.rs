@@ -145,6 +145,7 @@ impl World {
             phase: flight.call.phase,
             attempt: flight.call.attempt,
             answer,
+            took: None,
         };
         match decide(&self.saga, command, self.now) {
             Ok(decision) => self.take(decision),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use amends_proto::v1::admin_service_server::AdminService;
+use amends_proto::v1::part_of_time::Part;
 use amends_proto::v1::registry_service_server::RegistryService;
 use amends_proto::v1::saga_service_server::SagaService;
 use amends_proto::v1::*;
@@ -152,7 +153,8 @@ impl RegistryService for Fake {
 
 #[tonic::async_trait]
 impl AdminService for Fake {
-    async fn get_status(&self, _: Request<GetStatusRequest>) -> Answer<GetStatusResponse> {
+    async fn get_status(&self, request: Request<GetStatusRequest>) -> Answer<GetStatusResponse> {
+        let profile = request.into_inner().profile.then(profile);
         answer(GetStatusResponse {
             version: "0.1.0".to_owned(),
             incarnation: "c-1".to_owned(),
@@ -161,6 +163,46 @@ impl AdminService for Fake {
             live_transactions: 3,
             max_live_transactions: 100_000,
             recovered: true,
+            profile,
+            broker: Some(BrokerStatus {
+                kind: "rabbitmq".to_owned(),
+                state: broker_status::State::Blocked.into(),
+                reason: "memory alarm".to_owned(),
+                unpublished: 12,
+                more_unpublished: true,
+            }),
         })
     }
+}
+
+/// Three sagas: twice 1 ms, once 4 ms, three quarters of it in calls.
+fn profile() -> Profile {
+    let part = |part: Part, micros: [u64; 2]| PartOfTime {
+        part: part.into(),
+        sum: Some(span(2 * micros[0] + micros[1])),
+        buckets: vec![bucket(micros[0], 2), bucket(micros[1], 1)],
+    };
+    Profile {
+        sagas: vec![
+            part(Part::Whole, [1_000, 4_000]),
+            part(Part::Call, [750, 3_000]),
+            part(Part::Commit, [250, 1_000]),
+        ],
+        calls: vec![
+            part(Part::Whole, [750, 3_000]),
+            part(Part::Call, [750, 3_000]),
+        ],
+    }
+}
+
+fn bucket(micros: u64, count: u64) -> TimeBucket {
+    TimeBucket {
+        up_to: Some(span(micros)),
+        count,
+    }
+}
+
+fn span(micros: u64) -> prost_types::Duration {
+    let nanos = i32::try_from(micros * 1_000).unwrap();
+    prost_types::Duration { seconds: 0, nanos }
 }

@@ -253,10 +253,14 @@ impl TransactionService for Fake {
             step: step.to_owned(),
             text: text.to_owned(),
             json: format!("{{\"z\":1,\"kind\":\"{kind}\"}}"),
+            took: None,
         };
         let records = vec![
             record(1, 0, "BEGUN", "", "shop.confirm-order v1"),
-            record(2, 12, "STEP_SUCCEEDED", "reserve-stock", "price 100"),
+            TransactionRecord {
+                took: Some(took()),
+                ..record(2, 12, "STEP_SUCCEEDED", "reserve-stock", "price 100")
+            },
         ];
         answer(ListTransactionRecordsResponse {
             records,
@@ -302,5 +306,18 @@ impl TransactionService for Fake {
         answer(ForceTransactionsResponse {
             results: results(&request.into_inner().gids),
         })
+    }
+}
+
+fn took() -> Took {
+    let micros = |micros: i32| {
+        let nanos = micros * 1_000;
+        Some(prost_types::Duration { seconds: 0, nanos })
+    };
+    Took {
+        queue: micros(0),
+        commit: micros(340),
+        call: micros(1_250),
+        scheduling: micros(15),
     }
 }

@@ -2,6 +2,7 @@
 
 mod crash;
 mod crowd;
+mod mail;
 mod order;
 mod refusal;
 
@@ -19,7 +20,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) static ALL: [Scenario; 9] = [
+pub(super) static ALL: [Scenario; 11] = [
     Scenario {
         name: "order",
         title: "An order with a coupon and a part from the balance",
@@ -59,6 +60,16 @@ pub(super) static ALL: [Scenario; 9] = [
         name: "coordinator-dies",
         title: "The coordinator is killed in the middle of an order",
         play: |stage| Box::pin(crash::coordinator_dies(stage)),
+    },
+    Scenario {
+        name: "undo-waits",
+        title: "Cancelled while goods is away, and the coordinator dies",
+        play: |stage| Box::pin(crash::undo_waits(stage)),
+    },
+    Scenario {
+        name: "mail-away",
+        title: "The mail service is away: orders go on, each mail comes once",
+        play: |stage| Box::pin(mail::mail_is_away(stage)),
     },
     Scenario {
         name: "crowd",

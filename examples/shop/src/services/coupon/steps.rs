@@ -7,7 +7,7 @@ use crate::clock;
 use crate::domain::{Cents, Code, check_coupon};
 use crate::holds;
 
-#[amends::service(name = "coupon")]
+#[amends::service(name = "coupon", cancel_on(topic = "orderTopic", tag = "order_cancel"))]
 impl Coupons {
     /// Uses a coupon for an order. Without a coupon nothing happens.
     #[step(

@@ -7,7 +7,7 @@ use super::{Goods, Reserve, Reserved};
 use crate::domain::{Code, check_goods};
 use crate::holds;
 
-#[amends::service(name = "goods")]
+#[amends::service(name = "goods", cancel_on(topic = "orderTopic", tag = "order_cancel"))]
 impl Goods {
     /// Takes goods out of sale for an order, the last one too.
     #[step(

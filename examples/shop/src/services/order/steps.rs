@@ -1,14 +1,15 @@
 //! Creating an order, confirming it, and giving it up.
 
-use amends::{Conn, StepError, StepResult, reject};
+use amends::{Conn, NewMessage, StepError, StepResult, reject};
 
 use super::table::{self, OrderRow};
 use super::{Confirm, Created, Orders};
 use crate::clock;
 use crate::domain::{Code, OrderStatus, PayStatus, PlaceOrder, Receipt, check_order, pay_amount};
 use crate::holds;
+use crate::services::mail::{self, OrderMail};
 
-#[amends::service(name = "order")]
+#[amends::service(name = "order", cancel_on(topic = "orderTopic", tag = "order_cancel"))]
 impl Orders {
     /// Writes the order down, unconfirmed and invisible, once its own figures
     /// add up.
@@ -73,6 +74,14 @@ impl Orders {
                 ),
             }
         }
+        let mail = OrderMail {
+            order_id: req.order_id.clone(),
+            user_id: order.user_id,
+            consignee: order.consignee,
+        };
+        // Kept with the order, in the same transaction; sent when that has committed.
+        let message = NewMessage::new(mail::TOPIC, &mail).tag(mail::CONFIRMED);
+        conn.publish(message.key(mail.order_id.as_str())).await?;
         self.holds.pass(holds::ORDER_CONFIRM).await?;
         Ok(Receipt {
             order_id: req.order_id,

@@ -47,6 +47,8 @@ pub struct OrderRow {
     pub pay_status: PayStatus,
     /// Whether it is shipped.
     pub shipping_status: ShippingStatus,
+    /// To whom.
+    pub consignee: String,
     /// What.
     pub goods_id: GoodsId,
     /// How many.
@@ -182,6 +184,7 @@ fn read(row: &Row) -> Result<OrderRow, DatabaseError> {
         order_status: row.get("order_status")?,
         pay_status: row.get("pay_status")?,
         shipping_status: row.get("shipping_status")?,
+        consignee: row.get("consignee")?,
         goods_id: GoodsId::new(row.get("goods_id")?),
         goods_number: row.get("goods_number")?,
         goods_price: row.get("goods_price")?,

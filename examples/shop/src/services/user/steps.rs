@@ -7,7 +7,7 @@ use super::{Deduct, Deducted, Users};
 use crate::domain::{Cents, Code};
 use crate::holds;
 
-#[amends::service(name = "user")]
+#[amends::service(name = "user", cancel_on(topic = "orderTopic", tag = "order_cancel"))]
 impl Users {
     /// Takes money from a balance for an order. Nothing to pay charges
     /// nothing, but the user must exist.

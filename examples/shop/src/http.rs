@@ -1,4 +1,4 @@
-//! A customer's browser, as far as the scenarios need one.
+//! A customer's browser, as far as scenarios and probes need one.
 
 use std::net::SocketAddr;
 
@@ -12,10 +12,10 @@ use tokio::net::TcpStream;
 
 /// What the shop answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// `null` where the answer has no JSON body.
-    pub(super) body: Value,
+    pub(crate) body: Value,
 }
 
 /// Why there is no answer.
@@ -34,18 +34,18 @@ pub enum HttpError {
 
 impl Answer {
     /// The code of a problem; empty where it is none.
-    pub(super) fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         self.text("code")
     }
 
     /// A text in the body; empty where there is none.
-    pub(super) fn text(&self, field: &str) -> &str {
+    pub(crate) fn text(&self, field: &str) -> &str {
         self.body[field].as_str().unwrap_or_default()
     }
 }
 
 /// One request on a connection of its own.
-pub(super) async fn send(
+pub(crate) async fn send(
     front: SocketAddr,
     method: Method,
     path: &str,

@@ -1,0 +1,45 @@
+//! The states that the world sees, whatever kind of transaction it is.
+
+/// A public state; see the vocabulary of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PublicState {
+    /// Everything is held; somebody else decides.
+    Prepared,
+    /// Going forward.
+    Running,
+    /// TCC: what is held is being taken.
+    Confirming,
+    /// Going back.
+    Compensating,
+    /// Final: everything happened.
+    Succeeded,
+    /// Final: everything was made good.
+    Compensated,
+    /// Needs a person.
+    Stuck,
+    /// Final: ended by hand.
+    Forced,
+}
+
+impl PublicState {
+    /// Its name in the API and in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Prepared => "PREPARED",
+            Self::Running => "RUNNING",
+            Self::Confirming => "CONFIRMING",
+            Self::Compensating => "COMPENSATING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Compensated => "COMPENSATED",
+            Self::Stuck => "STUCK",
+            Self::Forced => "FORCED",
+        }
+    }
+
+    /// Whether nothing will ever happen again.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Compensated | Self::Forced)
+    }
+}

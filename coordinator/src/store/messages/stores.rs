@@ -1,0 +1,59 @@
+//! Which store keeps messages with which database.
+
+use amends_core::message::{GroupName, MessageId, MessageState, Topic};
+use amends_core::time::Timestamp;
+
+use super::shared::{
+    MAX_COUNTED, REMOVE_CHUNK, group_methods, is_over, letter_methods, message_methods,
+};
+use super::{
+    Backlog, DeadLetter, DeadLetterFilter, DeadLetterId, DeliveryFilter, GroupOwnership,
+    MessageFilter, MessageStore, MessageWrite, StoredDelivery, StoredMessage, StoredSubscription,
+    Waiting, WaitingFilter, Written, postgres, rows, sqlite,
+};
+use crate::store::memory::MemoryMessages;
+use crate::store::postgres::PostgresStore;
+use crate::store::sqlite::SqliteStore;
+use crate::store::text::without_nul;
+use crate::store::{MAX_PAGE, StoreResult};
+
+impl MessageStore for SqliteStore {
+    fn write<'a>(&'a self, batch: &'a [MessageWrite]) -> StoreResult<'a, Vec<Written>> {
+        Box::pin(async move {
+            let mut connection = self.write().await?;
+            sqlite::write(&mut connection, &self.incarnation, batch).await
+        })
+    }
+
+    message_methods!(sqlite, "IN (SELECT value FROM json_each($1))", "x''");
+    group_methods!(sqlite);
+    letter_methods!(sqlite, "IN (SELECT value FROM json_each($1))", "x''");
+}
+
+impl MessageStore for PostgresStore {
+    fn write<'a>(&'a self, batch: &'a [MessageWrite]) -> StoreResult<'a, Vec<Written>> {
+        Box::pin(async move {
+            let mut connection = self.write().await?;
+            postgres::write(&mut connection, &self.incarnation, batch).await
+        })
+    }
+
+    message_methods!(postgres, "= ANY($1)", "''::bytea");
+    group_methods!(postgres);
+    letter_methods!(postgres, "= ANY($1)", "''::bytea");
+}
+
+impl MessageStore for MemoryMessages {
+    fn write<'a>(&'a self, batch: &'a [MessageWrite]) -> StoreResult<'a, Vec<Written>> {
+        Box::pin(async move {
+            let then = self.faults().before_write().await?;
+            let mut connection = self.write().await?;
+            let written = sqlite::write(&mut connection, &self.incarnation, batch).await?;
+            then.map_or(Ok(written), Err)
+        })
+    }
+
+    message_methods!(sqlite, "IN (SELECT value FROM json_each($1))", "x''");
+    group_methods!(sqlite);
+    letter_methods!(sqlite, "IN (SELECT value FROM json_each($1))", "x''");
+}

@@ -1,0 +1,211 @@
+//! Changes of messages, deliveries and dead letters, and what became of them.
+
+use amends_core::id::Generation;
+use amends_core::message::{GroupName, MessageId, SharedMessage};
+use amends_core::time::Timestamp;
+
+use super::{DeadLetterId, StoredMessage};
+
+/// One change. Those of one call happen all or none, except that each reports
+/// for itself whether it found what it believed; see [`MessageStore::write`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageWrite {
+    /// Records a message, if its id is free. Own from then on, in the first generation.
+    Accept {
+        /// The message.
+        message: SharedMessage,
+        /// Its first state.
+        birth: Birth,
+    },
+    /// Notes that publishing begins: from here on it cannot be taken back. Counts
+    /// one try (repeated after a lost answer, two).
+    Claim {
+        /// The message; own, COMMITTED and of this generation.
+        id: MessageId,
+        /// Compared.
+        generation: Generation,
+        /// When.
+        now: Timestamp,
+    },
+    /// It is published: the broker has it, or these groups have their rows.
+    Publish {
+        /// The message; own, COMMITTED and of this generation.
+        id: MessageId,
+        /// Compared.
+        generation: Generation,
+        /// Groups that get a READY row (embedded broker).
+        fanout: Vec<GroupName>,
+        /// When.
+        now: Timestamp,
+    },
+    /// An attempt to publish failed. Counts one try (repeated after a lost answer, two).
+    Fail {
+        /// The message; own, COMMITTED and of this generation.
+        id: MessageId,
+        /// Compared.
+        generation: Generation,
+        /// Why, for people.
+        error: String,
+        /// When to try again.
+        next_try_at: Timestamp,
+        /// When.
+        now: Timestamp,
+    },
+    /// Takes back a COMMITTED message that no try was made for.
+    Cancel {
+        /// The message.
+        id: MessageId,
+        /// Why; kept as its last error.
+        reason: String,
+        /// When.
+        now: Timestamp,
+    },
+    /// Makes a COMMITTED message that waits for another attempt due at once.
+    RetryNow {
+        /// The message.
+        id: MessageId,
+        /// When.
+        now: Timestamp,
+    },
+    /// Ends a PREPARED or STUCK half message; see [`Verdict`].
+    Decide {
+        /// The message.
+        id: MessageId,
+        /// Which way.
+        verdict: Verdict,
+        /// For a commit: groups that get a READY row at once; empty: it becomes COMMITTED.
+        fanout: Vec<GroupName>,
+        /// Who decided, for people: `producer`, `check-back`, or an operator's name with a reason.
+        by: String,
+        /// When.
+        now: Timestamp,
+    },
+    /// Notes what a check-back brought that was no verdict.
+    Checked {
+        /// The message; own, PREPARED and of this generation.
+        id: MessageId,
+        /// Compared.
+        generation: Generation,
+        /// Checks really asked so far.
+        checks: u32,
+        /// What came back, for people.
+        outcome: String,
+        /// When to ask again; none: it is STUCK.
+        next_check_at: Option<Timestamp>,
+        /// When.
+        now: Timestamp,
+    },
+    /// Notes what became of a message in a group. Changes a READY or RETRYING row
+    /// that knows of no more attempts than this, or makes one.
+    Settle {
+        /// The group.
+        group: GroupName,
+        /// The message. Recorded as PUBLISHED when the store does not have it
+        /// (it came from elsewhere), and so is its row in the group.
+        message: SharedMessage,
+        /// Attempts that have ended.
+        attempts: u32,
+        /// What became of it.
+        outcome: Outcome,
+        /// When.
+        now: Timestamp,
+    },
+    /// Ends an OPEN dead letter: compares its state, so that of two who try at once one wins.
+    Resolve {
+        /// The dead letter.
+        id: DeadLetterId,
+        /// How.
+        resolution: Resolution,
+        /// Who; kept.
+        actor: String,
+        /// Why; kept.
+        reason: String,
+        /// When.
+        now: Timestamp,
+    },
+}
+
+/// How a message begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Birth {
+    /// To be published: at once, or at the message's time.
+    Committed,
+    /// Published in the same moment: these groups get READY rows.
+    Published {
+        /// The groups.
+        fanout: Vec<GroupName>,
+    },
+    /// A half message.
+    Prepared {
+        /// Whom to ask.
+        producer: GroupName,
+        /// When to ask first.
+        check_at: Timestamp,
+    },
+}
+
+/// The end of a half message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Deliver it.
+    Commit,
+    /// Never deliver it.
+    Rollback,
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Handled; counts even if more attempts are known.
+    Done,
+    /// To be delivered again.
+    Retry {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        error: String,
+    },
+    /// A dead letter. The row becomes DEAD, and a dead letter is made of the message.
+    Dead {
+        /// Id of the dead letter.
+        id: DeadLetterId,
+        /// Why.
+        error: String,
+    },
+    /// A message that has to wait behind others of its key, or for room: READY
+    /// in the store. One that waits there already stays as it is.
+    Keep,
+}
+
+/// How a dead letter ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolution {
+    /// Delivered to its group again: as it was (its row becomes READY with no
+    /// attempts, or RETRYING until `at`; at a new place, behind those that are there), or as another message that goes to this group only.
+    Resend {
+        /// The edited message, with an id of its own.
+        edited: Option<SharedMessage>,
+        /// Not before.
+        at: Option<Timestamp>,
+    },
+    /// Given up.
+    Discard,
+}
+
+/// What became of one write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It is durable: now, or since an earlier try of the same write. What is
+    /// known by: the same outcome at the same time; for [`MessageWrite::Settle`], the
+    /// same outcome.
+    Done,
+    /// Nothing was changed: [`MessageWrite::Accept`] found a message of this id,
+    /// the same one or another.
+    Exists(Box<StoredMessage>),
+    /// Nothing was changed: the message, the delivery or the dead letter is in
+    /// another state than the write needs, has another owner or another generation.
+    Conflict {
+        /// The state it is in; `None`: there is no such thing.
+        state: Option<String>,
+    },
+}

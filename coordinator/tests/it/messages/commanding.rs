@@ -1,0 +1,209 @@
+//! Compensations that travel as messages.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use amends_coordinator::messages::Commands;
+use amends_coordinator::participant::{Called, Caller};
+use amends_coordinator::store::messages::{MessageFilter, StoredDelivery};
+use amends_core::answer::{Answer, Failure};
+use amends_core::id::{Gid, StepName};
+use amends_core::message::{DeliveryState, MessageId, Tag};
+use amends_core::payload::Payload;
+use amends_core::saga::{Broadcast, Call, Phase, Via};
+use amends_core::target::Target;
+use amends_proto::v1;
+use futures_util::future::BoxFuture;
+use prost::Message as _;
+
+use super::world::{Consumer, Run, World, patiently, subscription, topic};
+use crate::store::place::Place;
+
+const COMMANDS: &str = "amends.commands.goods";
+
+/// Counts direct calls, and refuses them.
+#[derive(Default)]
+struct Direct(AtomicUsize);
+
+impl Caller for Direct {
+    fn call<'a>(&'a self, _gid: &'a Gid, _call: &'a Call) -> BoxFuture<'a, Called> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { Answer::Refused(Failure::new("CALLED", "")).into() })
+    }
+}
+
+fn undo(step: &str, attempt: u32, via: Via) -> Call {
+    Call {
+        step: 0,
+        name: StepName::new(step).unwrap(),
+        phase: Phase::Undo,
+        attempt,
+        target: Target::parse(&format!("goods/{step}")).unwrap().into(),
+        timeout: Duration::from_secs(30).into(),
+        input: Payload::json(&serde_json::json!({ "sku": "A" })),
+        output: Some(Payload::json(&serde_json::json!(7))),
+        via,
+    }
+}
+
+fn gid() -> Gid {
+    Gid::new("order-7").unwrap()
+}
+
+fn start(run: &Run) -> (Commands, Arc<Direct>) {
+    let direct = Arc::new(Direct::default());
+    (Commands::new(run.messages.clone(), direct.clone()), direct)
+}
+
+/// Makes a call that goes on beside the test.
+fn make(commands: &Commands, call: Call) -> tokio::task::JoinHandle<Answer> {
+    let commands = commands.clone();
+    tokio::spawn(async move { commands.call(&gid(), &call).await.answer })
+}
+
+/// What a service does, but for the undoing.
+async fn take(consumer: &mut Consumer) -> v1::UndoCommand {
+    taken(consumer).await.1
+}
+
+async fn taken(consumer: &mut Consumer) -> (MessageId, v1::UndoCommand) {
+    let handed = consumer.next().await;
+    let message = &handed.message;
+    assert_eq!(message.payload.content_type(), "application/x-protobuf");
+    assert_eq!(
+        message.headers.get("amends-body"),
+        Some("amends.v1.UndoCommand")
+    );
+    consumer.done(&handed).await;
+    let told = v1::UndoCommand::decode(message.payload.data().clone()).unwrap();
+    (message.id.clone(), told)
+}
+
+fn report(commands: &Commands, step: &str) -> bool {
+    let branch = StepName::new(step).unwrap();
+    let done = Answer::Succeeded(Payload::null());
+    commands.report(&gid(), &branch, Phase::Undo, done)
+}
+
+pub(super) async fn a_service_that_reads_its_commands_is_told_and_reports(place: &Place) {
+    let world = World::new(place);
+    let run = world.run("a").await;
+    let (commands, direct) = start(&run);
+    let mut service = run.consumer(&subscription("goods", COMMANDS), 5).await;
+
+    let call = make(&commands, undo("reserve", 1, Via::Queue));
+    let told = take(&mut service).await;
+    assert_eq!(told.gid, "order-7");
+    let [undo] = &told.calls[..] else {
+        panic!("one call: {told:?}")
+    };
+    assert_eq!(
+        (undo.service.as_str(), undo.step.as_str()),
+        ("goods", "reserve")
+    );
+    assert_eq!(undo.phase(), v1::Phase::Undo);
+    assert_eq!(
+        undo.input.as_ref().unwrap().data.as_ref(),
+        b"{\"sku\":\"A\"}"
+    );
+    assert_eq!(undo.output.as_ref().unwrap().data.as_ref(), b"7");
+
+    assert!(report(&commands, "reserve"), "somebody waits");
+    let answer = patiently(call).await.unwrap();
+    assert_eq!(answer, Answer::Succeeded(Payload::null()));
+    assert!(!report(&commands, "reserve"), "nobody waits any more");
+    assert_eq!(direct.0.load(Ordering::SeqCst), 0);
+}
+
+pub(super) async fn a_service_that_reads_no_commands_is_called(place: &Place) {
+    let world = World::new(place);
+    let run = world.run("a").await;
+    let (commands, direct) = start(&run);
+    for via in [Via::Queue, Via::Call] {
+        let answer = patiently(make(&commands, undo("reserve", 1, via))).await;
+        assert!(matches!(answer.unwrap(), Answer::Refused(_)));
+    }
+    assert_eq!(direct.0.load(Ordering::SeqCst), 2);
+}
+
+pub(super) async fn what_is_still_on_its_way_is_not_sent_again(place: &Place) {
+    let world = World::new(place);
+    let run = world.run("a").await;
+    let (commands, _) = start(&run);
+    // The service is away: what is sent waits in its group.
+    let service = run.consumer(&subscription("goods", COMMANDS), 5).await;
+    drop(service);
+    let first = make(&commands, undo("reserve", 1, Via::Queue));
+    let sent = MessageFilter {
+        limit: 10,
+        ..MessageFilter::default()
+    };
+    let is_sent = async {
+        while run.messages.list(&sent).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    patiently(is_sent).await;
+    first.abort();
+    for attempt in 2..=3 {
+        let mut lost = undo("reserve", attempt, Via::Queue);
+        lost.timeout = Duration::from_millis(300).into();
+        let answer = patiently(make(&commands, lost)).await.unwrap();
+        assert!(
+            matches!(&answer, Answer::Unknown(failure) if failure.code == "NOT_REPORTED"),
+            "{answer:?}"
+        );
+    }
+    let mut service = run.consumer(&subscription("goods", COMMANDS), 5).await;
+    let (first, told) = taken(&mut service).await;
+    assert_eq!(told.calls[0].attempt, 1);
+    assert!(service.has_nothing(), "it was sent once");
+
+    // Handled, and yet not reported: then it is sent again.
+    let is_done = |row: &StoredDelivery| row.state == DeliveryState::Done;
+    run.until(&first, "goods", is_done).await;
+    let call = make(&commands, undo("reserve", 4, Via::Queue));
+    assert_eq!(take(&mut service).await.calls[0].attempt, 4);
+    assert!(report(&commands, "reserve"));
+    patiently(call).await.unwrap();
+}
+
+pub(super) async fn a_broadcast_is_one_message_for_all_its_calls(place: &Place) {
+    let world = World::new(place);
+    let run = world.run("a").await;
+    let (commands, _) = start(&run);
+    let mut goods = run.consumer(&subscription("goods", "orderTopic"), 5).await;
+    let mut coupons = run
+        .consumer(&subscription("coupons", "orderTopic"), 5)
+        .await;
+
+    let calls = ["reserve", "use"].map(|step| undo(step, 1, Via::Call));
+    let message = Arc::new(Broadcast {
+        topic: topic("orderTopic"),
+        tag: Tag::new("order_cancel").unwrap(),
+        key: "7".to_owned(),
+        calls: calls.to_vec(),
+    });
+    let made = calls.map(|call| {
+        let via = Via::Broadcast(message.clone());
+        make(&commands, Call { via, ..call })
+    });
+    for service in [&mut goods, &mut coupons] {
+        let told = take(service).await;
+        assert_eq!(told.calls.len(), 2);
+    }
+    for step in ["reserve", "use"] {
+        while !report(&commands, step) {
+            tokio::task::yield_now().await;
+        }
+    }
+    for call in made {
+        let answer = patiently(call).await.unwrap();
+        assert_eq!(answer, Answer::Succeeded(Payload::null()));
+    }
+    assert!(
+        goods.has_nothing() && coupons.has_nothing(),
+        "one message is enough"
+    );
+}

@@ -1,0 +1,74 @@
+//! Publishing and delivering: one suite, run over each store.
+
+mod commanding;
+mod consuming;
+mod dying;
+mod ordering;
+mod publishing;
+mod timing;
+mod volume;
+mod world;
+
+/// Makes of each case a test for each store.
+macro_rules! suite {
+    ($($subject:ident: $($case:ident)*;)*) => {
+        mod memory {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $case() {
+                crate::store::place::memory(async |place| super::$subject::$case(place).await).await;
+            })*)*
+        }
+        mod sqlite {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $case() {
+                crate::store::place::sqlite(async |place| super::$subject::$case(place).await).await;
+            })*)*
+        }
+        mod postgresql {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $case() {
+                crate::store::place::postgres(async |place| super::$subject::$case(place).await).await;
+            })*)*
+        }
+    };
+}
+
+suite! {
+    publishing:
+        what_is_published_is_delivered_and_acknowledged
+        a_batch_is_kept_whole_or_not_at_all
+        an_id_is_published_once
+        without_a_subscription_it_waits_for_one
+        filters_and_groups_share_nothing
+        a_message_that_waits_can_be_taken_back
+        subscriptions_can_be_seen_and_ended;
+    consuming:
+        two_consumers_share_the_messages
+        credit_bounds_what_a_consumer_has
+        a_lease_that_ends_gives_the_message_to_another
+        a_sign_of_life_keeps_the_lease
+        what_a_vanished_consumer_had_is_delivered_again
+        every_instance_of_a_broadcast_gets_it_also_after_a_restart;
+    commanding:
+        a_service_that_reads_its_commands_is_told_and_reports
+        a_service_that_reads_no_commands_is_called
+        what_is_still_on_its_way_is_not_sent_again
+        a_broadcast_is_one_message_for_all_its_calls;
+    dying:
+        a_failing_message_is_retried_by_the_schedule_and_then_dead
+        an_explicit_verdict_is_dead_at_once
+        a_restart_does_not_forget_attempts
+        two_that_resend_at_once_deliver_it_once
+        a_resent_filter_is_spread_over_time
+        an_edited_letter_is_another_message
+        giving_up_needs_a_reason_and_happens_once;
+    timing:
+        delays_arrive_in_the_order_of_time
+        taken_back_or_delivered_but_not_both
+        overdue_messages_come_after_a_restart;
+    ordering:
+        keys_keep_their_order_through_failures
+        a_dead_message_lets_its_key_go_on
+        keys_keep_their_order_over_consumers_that_come_and_go
+        keys_keep_their_order_over_a_restart;
+    volume:
+        what_does_not_fit_into_memory_is_read_from_the_store
+        many_timers_at_once;
+}

@@ -1,0 +1,79 @@
+//! More than fits into memory.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use amends_coordinator::messages::{NewMessage, Settlement, Verdict};
+use amends_core::time::Millis;
+
+use super::world::{Consumer, Run, World, delayed, message, patiently, subscription};
+use crate::store::place::Place;
+
+/// 100,000 as in production, where that is asked for; a debug build takes a minute for them.
+fn volume() -> usize {
+    match std::env::var_os("AMENDS_TEST_FULL_SIZE") {
+        Some(_) => 100_000,
+        None => 10_000,
+    }
+}
+
+async fn publish_all(run: &Run, all: usize, new: impl Fn(usize) -> NewMessage) {
+    let numbers: Vec<usize> = (0..all).collect();
+    for some in numbers.chunks(250) {
+        let batch = some.iter().map(|n| new(*n)).collect();
+        run.messages.publish(batch).await.unwrap();
+    }
+}
+
+/// Takes everything, each once.
+async fn drain(consumer: &mut Consumer, all: usize) {
+    let mut seen = BTreeSet::new();
+    while seen.len() < all {
+        let batch = patiently(consumer.batch()).await;
+        let settlement = |token| Settlement {
+            token,
+            verdict: Verdict::Done,
+        };
+        let settlements = batch
+            .iter()
+            .map(|handed| settlement(handed.token))
+            .collect();
+        for handed in batch {
+            assert!(seen.insert(handed.message.id.clone()), "came twice");
+        }
+        consumer.handle.settle(settlements).await.unwrap();
+    }
+    assert!(consumer.has_nothing());
+}
+
+pub(super) async fn what_does_not_fit_into_memory_is_read_from_the_store(place: &Place) {
+    let all = volume();
+    let mut world = World::new(place);
+    world.options.buffer = 600;
+    world.options.poll = Duration::from_millis(50);
+    let run = world.run_in_real_time("a").await;
+    // It has no credit for more than one, so the rest does not fit.
+    let mut idle = run.consumer(&subscription("g", "t"), 1).await;
+    publish_all(&run, all, |n| message("t", &n.to_string())).await;
+    let one = idle.next().await;
+    let mut consumer = run.consumer(&subscription("g", "t"), 1_000).await;
+    drain(&mut consumer, all - 1).await;
+    idle.done(&one).await;
+}
+
+pub(super) async fn many_timers_at_once(place: &Place) {
+    let all = volume();
+    let world = World::new(place);
+    let run = world.run("a").await;
+    let mut consumer = run.consumer(&subscription("g", "t"), 1_000).await;
+    publish_all(&run, all, |n| {
+        let within_a_second = u64::try_from(n % 1_000).unwrap();
+        delayed("t", "x", Millis(60_000 + within_a_second))
+    })
+    .await;
+    assert!(consumer.has_nothing());
+    run.pass(Duration::from_secs(61)).await;
+    drain(&mut consumer, all).await;
+    let health = run.messages.health();
+    assert_eq!(health.broker, "embedded");
+}

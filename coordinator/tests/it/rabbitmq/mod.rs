@@ -1,0 +1,13 @@
+//! RabbitMQ as the broker, on a real server.
+//!
+//! Tests that disturb the server start one of their own (`server`); the others share the one at
+//! `AMENDS_TEST_RABBITMQ_URL` and have topics and groups of their own there.
+
+mod carrying;
+mod faults;
+mod place;
+mod proxy;
+mod publishing;
+mod receiving;
+mod server;
+mod topology;

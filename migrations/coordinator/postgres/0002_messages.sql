@@ -1,0 +1,147 @@
+-- Messages, what became of them in each group, subscriptions and dead letters.
+-- Times are milliseconds since the Unix epoch. Texts compare by their bytes.
+
+-- One row for each message.
+CREATE TABLE messages (
+    id           TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    topic        TEXT COLLATE "C" NOT NULL,
+    tag          TEXT COLLATE "C" NOT NULL,
+    key          TEXT COLLATE "C" NOT NULL,
+    order_key    TEXT COLLATE "C",
+    -- A JSON object of texts.
+    headers      TEXT    NOT NULL,
+    content_type TEXT    NOT NULL,
+    deliver_at   BIGINT,
+    created_at   BIGINT NOT NULL,
+    state        TEXT    NOT NULL CHECK (state IN
+        ('PREPARED', 'COMMITTED', 'PUBLISHED', 'ROLLED_BACK', 'STUCK')),
+    -- The incarnation that publishes it, or asks its producer; compared by its writes.
+    owner        TEXT COLLATE "C" NOT NULL,
+    generation   BIGINT NOT NULL CHECK (generation >= 1),
+    -- When something has to be done about it: to publish it, or to ask its producer.
+    due_at       BIGINT,
+    -- Attempts to publish it.
+    try_count    BIGINT NOT NULL DEFAULT 0 CHECK (try_count >= 0),
+    next_try_at  BIGINT,
+    last_error   TEXT,
+    published_at BIGINT,
+    updated_at   BIGINT NOT NULL,
+    -- Of a half message: whom to ask, how often that was done, what it brought, who decided.
+    producer     TEXT,
+    checks       BIGINT NOT NULL DEFAULT 0 CHECK (checks >= 0),
+    last_check   TEXT,
+    decided_by   TEXT,
+    -- Last, because what stands behind a long one is slow to reach.
+    payload      BYTEA   NOT NULL,
+
+    CONSTRAINT open_is_due CHECK
+        ((due_at IS NOT NULL) = (state IN ('PREPARED', 'COMMITTED'))),
+    CONSTRAINT only_committed_is_tried_again CHECK
+        (next_try_at IS NULL OR state = 'COMMITTED'),
+    CONSTRAINT published_has_time CHECK
+        ((published_at IS NOT NULL) = (state = 'PUBLISHED')),
+    CONSTRAINT prepared_has_producer CHECK (state <> 'PREPARED' OR producer IS NOT NULL),
+    CONSTRAINT only_half_is_checked CHECK
+        (producer IS NOT NULL OR (checks = 0 AND last_check IS NULL AND decided_by IS NULL))
+);
+
+-- Lists, newest first, and removal, oldest first; and those in a state that few are in for long.
+CREATE INDEX messages_by_creation ON messages (created_at, id);
+-- (Not by the state, or changes that compare it would be made by this index.)
+CREATE INDEX messages_by_rare_state ON messages (state, created_at, id)
+    WHERE published_at IS NULL;
+CREATE INDEX messages_by_key ON messages (key, id) WHERE key <> '';
+CREATE INDEX messages_due ON messages (owner, state, due_at, id) WHERE due_at IS NOT NULL;
+
+-- One row for each message in a group that it was given to.
+CREATE TABLE deliveries (
+    -- Grows in the order in which messages became READY; never used again.
+    position    BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    group_name  TEXT COLLATE "C" NOT NULL,
+    topic       TEXT COLLATE "C" NOT NULL,
+    message_id  TEXT COLLATE "C" NOT NULL,
+    order_key   TEXT COLLATE "C",
+    state       TEXT    NOT NULL CHECK (state IN ('READY', 'DONE', 'RETRYING', 'DEAD')),
+    -- Attempts that have ended.
+    attempts    BIGINT NOT NULL CHECK (attempts >= 0),
+    next_at     BIGINT,
+    first_error TEXT,
+    last_error  TEXT,
+    updated_at  BIGINT NOT NULL,
+
+    UNIQUE (message_id, group_name),
+    CONSTRAINT retrying_has_time CHECK ((next_at IS NOT NULL) = (state = 'RETRYING'))
+);
+
+-- Held by whoever is about to make messages READY, until the commit: so positions
+-- become visible in their order, whoever writes.
+CREATE TABLE delivery_order (
+    single BOOLEAN NOT NULL PRIMARY KEY CHECK (single)
+);
+INSERT INTO delivery_order (single) VALUES (TRUE);
+
+CREATE INDEX deliveries_ready ON deliveries (group_name, topic, position)
+    WHERE state = 'READY';
+CREATE INDEX deliveries_retrying ON deliveries (group_name, topic, next_at)
+    WHERE state = 'RETRYING';
+CREATE INDEX deliveries_blocking ON deliveries (group_name, topic, position)
+    WHERE state = 'RETRYING' AND order_key IS NOT NULL;
+CREATE INDEX deliveries_of_key ON deliveries (group_name, topic, order_key, position)
+    WHERE state IN ('READY', 'RETRYING') AND order_key IS NOT NULL;
+
+-- What groups want, and who delivers it to them.
+CREATE TABLE subscriptions (
+    group_name  TEXT COLLATE "C" NOT NULL,
+    topic       TEXT COLLATE "C" NOT NULL,
+    -- How the text of the filter is to be read, and the text.
+    filter_kind TEXT    NOT NULL,
+    filter      TEXT    NOT NULL,
+    mode        TEXT    NOT NULL CHECK (mode IN ('CLUSTERING', 'BROADCASTING')),
+    -- The schedule, JSON.
+    retry       TEXT    NOT NULL,
+    created_at  BIGINT NOT NULL,
+    -- How often the settings were written.
+    revision    BIGINT NOT NULL CHECK (revision >= 1),
+    -- The incarnation that delivers to the group.
+    owner       TEXT COLLATE "C",
+    -- How often that changed.
+    generation  BIGINT NOT NULL DEFAULT 0 CHECK (generation >= 0),
+    PRIMARY KEY (group_name, topic),
+    CONSTRAINT owned_since CHECK (owner IS NULL OR generation >= 1)
+);
+
+-- Messages that a group could not handle, whole.
+CREATE TABLE dead_letters (
+    id                 TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    group_name         TEXT COLLATE "C" NOT NULL,
+    message_id         TEXT COLLATE "C" NOT NULL,
+    topic              TEXT COLLATE "C" NOT NULL,
+    tag                TEXT COLLATE "C" NOT NULL,
+    key                TEXT COLLATE "C" NOT NULL,
+    order_key          TEXT COLLATE "C",
+    headers            TEXT    NOT NULL,
+    content_type       TEXT    NOT NULL,
+    deliver_at         BIGINT,
+    message_created_at BIGINT NOT NULL,
+    attempts           BIGINT NOT NULL CHECK (attempts >= 0),
+    first_error        TEXT    NOT NULL,
+    last_error         TEXT    NOT NULL,
+    created_at         BIGINT NOT NULL,
+    state              TEXT    NOT NULL CHECK (state IN ('OPEN', 'RESENT', 'DISCARDED')),
+    resolved_at        BIGINT,
+    actor              TEXT,
+    reason             TEXT,
+    resent_as          TEXT COLLATE "C",
+    payload            BYTEA   NOT NULL,
+
+    CONSTRAINT resolved_is_whole CHECK
+        ((state = 'OPEN') = (resolved_at IS NULL)
+         AND (state = 'OPEN') = (actor IS NULL)
+         AND (state = 'OPEN') = (reason IS NULL)),
+    CONSTRAINT resent_as_something CHECK ((resent_as IS NOT NULL) = (state = 'RESENT'))
+);
+
+CREATE INDEX dead_letters_by_creation ON dead_letters (created_at, id);
+CREATE INDEX dead_letters_of_message ON dead_letters (message_id);
+CREATE INDEX dead_letters_open ON dead_letters (group_name, topic, created_at, id)
+    WHERE state = 'OPEN';
