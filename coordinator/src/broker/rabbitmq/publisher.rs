@@ -11,7 +11,8 @@
 //!   go out long after they were called unknown.
 //!
 //! An exchange that somebody deleted takes the channel down and all that was under way on it; it is
-//! made again, and the next batch finds it.
+//! made again, and the next batch finds it. The same is done when a message comes back although a
+//! group wants it: then its binding is missing.
 
 use std::collections::{BTreeSet, HashSet};
 use std::pin::Pin;
@@ -62,7 +63,7 @@ struct Lane {
     channel: Option<(Arc<Live>, Channel)>,
     /// A connection on which a confirm did not come.
     doubtful: Option<Arc<Live>>,
-    /// Topics whose exchange was found missing.
+    /// Topics whose exchange or whose bindings were found missing.
     broken_topics: BTreeSet<Topic>,
 }
 
@@ -100,6 +101,7 @@ impl Lane {
             Answer::None(fault) => Some(fault.clone()),
             _ => None,
         });
+        self.note_lost_bindings(batch, &returned);
         let Some(fault) = unanswered else {
             let settled = batch.iter().zip(answers);
             return settled
@@ -144,6 +146,21 @@ impl Lane {
         let channel = open(&live).await.map_err(|fault| fault.to_string())?;
         self.channel = Some((live, channel.clone()));
         Ok(channel)
+    }
+
+    /// A message that came back although a group wants it says that a binding is gone: whoever
+    /// deleted the exchange did so before this lane knew it, and only the exchange was made again.
+    fn note_lost_bindings(&mut self, batch: &[SharedMessage], returned: &HashSet<String>) {
+        let came_back = batch
+            .iter()
+            .filter(|message| returned.contains(message.id.as_str()));
+        for message in came_back {
+            if !self.broken_topics.contains(&message.topic)
+                && self.links.topology.wanted(&message.topic, &message.tag)
+            {
+                self.broken_topics.insert(message.topic.clone());
+            }
+        }
     }
 
     /// Leaves a channel on which something remained unanswered.

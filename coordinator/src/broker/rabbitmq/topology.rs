@@ -35,6 +35,8 @@ use crate::broker::BrokerError;
 const DELIVERY_LIMIT: i64 = 100;
 /// The same on the net itself, where 4.0 would have one of its own and lose the message.
 const NET_DELIVERY_LIMIT: i64 = 1_000_000_000;
+/// The binding of a group that sees every message of a topic.
+const EVERY_TAG: &str = "#";
 /// Most topics whose exchanges are remembered as made.
 const MAX_KNOWN_TOPICS: usize = 10_000;
 
@@ -63,6 +65,15 @@ impl Topology {
         let key = (subscription.group.clone(), subscription.topic.clone());
         let wanted = binding_keys(&subscription.filter);
         self.groups().entry(key).or_default().wanted = wanted;
+    }
+
+    /// Whether a group's queue should get messages of this topic and tag.
+    pub(super) fn wanted(&self, topic: &Topic, tag: &Tag) -> bool {
+        let groups = self.groups();
+        let mut on_topic = groups.iter().filter(|(key, _)| key.1 == *topic);
+        on_topic.any(|(_, group)| {
+            group.wanted.contains(EVERY_TAG) || group.wanted.contains(tag.as_str())
+        })
     }
 
     /// Makes what was remembered of one group.
@@ -177,7 +188,7 @@ impl Topology {
 fn binding_keys(filter: &Filter) -> BTreeSet<String> {
     match filter {
         Filter::Tags(tags) => tags.iter().map(Tag::as_str).map(str::to_owned).collect(),
-        _ => BTreeSet::from(["#".to_owned()]),
+        _ => BTreeSet::from([EVERY_TAG.to_owned()]),
     }
 }
 

@@ -15,6 +15,8 @@ use super::proxy::{Proxy, Traffic};
 
 const PUBLISHERS: usize = 32;
 const EACH: usize = 300;
+/// Publishing again until all is confirmed takes a few attempts, or never ends.
+const MAX_ATTEMPTS: usize = 100;
 
 /// 9,600 messages of which every tenth has a tag that nobody wants.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,14 +84,13 @@ async fn a_deleted_exchange_is_made_again_and_nothing_is_taken_for_confirmed() {
     let (_connection, channel) = place.beside().await;
     let mut confirmed = BTreeSet::new();
     let mut disturbed = 0;
+    let mut attempts = 0;
     for round in 0..5 {
         let mut open = place.messages(&format!("r{round}"), "", 100);
         let delete = async {
             let options = ExchangeDeleteOptions::default();
-            channel
-                .exchange_delete(place.exchange().into(), options)
-                .await
-                .unwrap();
+            let deleted = channel.exchange_delete(place.exchange().into(), options);
+            timeout(PATIENCE, deleted).await.unwrap().unwrap();
         };
         let (mut carried, ()) = tokio::join!(place.broker.publish(0, &open), delete);
         loop {
@@ -108,6 +109,8 @@ async fn a_deleted_exchange_is_made_again_and_nothing_is_taken_for_confirmed() {
             if open.is_empty() {
                 break;
             }
+            attempts += 1;
+            assert!(attempts < MAX_ATTEMPTS, "{:?}", carried[0]);
             carried = timeout(PATIENCE, place.broker.publish(0, &open))
                 .await
                 .unwrap();
@@ -123,6 +126,31 @@ async fn a_deleted_exchange_is_made_again_and_nothing_is_taken_for_confirmed() {
     while !confirmed.is_subset(&arrived) {
         arrived.extend(take(&mut feed, 1).await);
     }
+    drop(feed);
+    place.clear().await;
+}
+
+/// The exchange is deleted before this process has published anything to it: it is made again with
+/// what hangs on it, not alone.
+#[tokio::test]
+async fn an_exchange_deleted_before_the_first_message_comes_back_with_its_bindings() {
+    let place = Place::new().await;
+    let (_connection, channel) = place.beside().await;
+    let options = ExchangeDeleteOptions::default();
+    let deleted = channel.exchange_delete(place.exchange().into(), options);
+    timeout(PATIENCE, deleted).await.unwrap().unwrap();
+    let mut open = place.messages("m", "", 10);
+    for _ in 0..MAX_ATTEMPTS {
+        let carried = place.broker.publish(0, &open).await;
+        let mut carried = carried.iter();
+        open.retain(|_| carried.next() != Some(&Carried::Confirmed));
+        if open.is_empty() {
+            break;
+        }
+    }
+    assert!(open.is_empty());
+    let mut feed = place.feed(10).await;
+    assert_eq!(take(&mut feed, 10).await.len(), 10);
     drop(feed);
     place.clear().await;
 }
