@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "amends/v1/types.proto",
     "amends/v1/saga.proto",
     "amends/v1/transaction.proto",
+    "amends/v1/half.proto",
     "amends/v1/message.proto",
     "amends/v1/participant.proto",
     "amends/v1/admin.proto",
