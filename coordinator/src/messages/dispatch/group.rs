@@ -6,8 +6,7 @@
 //! - messages of a key are handed out in the order in which they came; one that has not ended
 //!   holds up its key and nothing else;
 //! - a token whose lease is over changes nothing;
-//! - a message of an external broker is acknowledged only when it is done, or when what
-//!   became of it is in the store;
+//! - a message of an external broker is acknowledged only when what became of it is in the store;
 //! - memory is bounded: what there is no room for waits in the store or at the broker.
 //!
 //! Not here: reading and writing (`actor`), which group wants what, publishing.
@@ -168,7 +167,10 @@ impl Group {
         };
         self.out.replies.extend(reply);
         match kind {
-            PendingKind::Done => self.forget(&id),
+            PendingKind::Done => {
+                self.acknowledge(&id);
+                self.forget(&id);
+            }
             PendingKind::Retry(at) if took_effect => {
                 self.acknowledge(&id);
                 self.sleep(&id, at, now);
@@ -313,11 +315,10 @@ impl Group {
         }
     }
 
-    /// Its business transaction has committed: the key goes on, and the broker need not
-    /// keep it. Losing the trace means one more delivery, which the consumer log absorbs.
+    /// Its business transaction has committed: the key goes on. Losing the trace means one more
+    /// delivery, which the consumer log absorbs; so a broker keeps its copy until the trace is durable.
     fn done(&mut self, id: &MessageId, now: Now) {
         self.attempted(id);
-        self.acknowledge(id);
         let note = self.note(id, What::Done, PendingKind::Done, None);
         self.out.traces.extend(note);
         self.release_key_of(id, now);

@@ -3,6 +3,7 @@
 mod audit;
 mod kill;
 pub(crate) mod ledger;
+mod messages;
 mod refuse;
 mod serve;
 mod stop;

@@ -55,14 +55,14 @@ impl Process {
 
     /// Waits for its end.
     pub(super) async fn exit(mut self) -> ExitStatus {
-        let waited = blocking(move || {
-            let status = self.child.wait().unwrap();
-            (self, status)
-        });
-        let (_, status) = tokio::time::timeout(PATIENCE, waited)
-            .await
-            .expect("the process goes on");
-        status
+        let pid = Pid::from_child(&self.child);
+        let mut waited = std::pin::pin!(blocking(move || self.child.wait().unwrap()));
+        if let Ok(status) = tokio::time::timeout(PATIENCE, &mut waited).await {
+            return status;
+        }
+        // The end of the test would wait for it too.
+        kill_process(pid, Signal::KILL).unwrap();
+        panic!("the process goes on; ended: {}", waited.await);
     }
 
     /// `kill -9`.

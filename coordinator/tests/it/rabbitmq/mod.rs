@@ -5,7 +5,7 @@
 
 mod carrying;
 mod faults;
-mod place;
+pub(crate) mod place;
 mod proxy;
 mod publishing;
 mod receiving;

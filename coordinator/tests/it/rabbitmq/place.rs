@@ -23,7 +23,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(40);
 pub(super) const GROUP: &str = "mail";
 
 /// The server that tests share.
-pub(super) fn shared_url() -> String {
+pub(crate) fn shared_url() -> String {
     std::env::var("AMENDS_TEST_RABBITMQ_URL")
         .expect("AMENDS_TEST_RABBITMQ_URL is not set: see scripts/test-servers")
 }
@@ -133,14 +133,19 @@ impl Place {
     /// Takes away what the test made.
     pub(super) async fn clear(self) {
         self.broker.remove(&self.group, &self.topic).await.unwrap();
-        let (_connection, channel) = self.beside().await;
-        let options = lapin::options::ExchangeDeleteOptions::default();
-        let deleted = channel
-            .exchange_delete(self.exchange().into(), options)
-            .await;
-        deleted.unwrap();
+        delete_exchange(&self.url, &self.exchange()).await;
         self.broker.stop().await;
     }
+}
+
+/// Takes a topic's exchange off a server.
+pub(crate) async fn delete_exchange(url: &str, exchange: &str) {
+    let connection = Connection::connect(url, ConnectionProperties::default());
+    let connection = connection.await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let options = lapin::options::ExchangeDeleteOptions::default();
+    let deleted = timeout(PATIENCE, channel.exchange_delete(exchange.into(), options)).await;
+    deleted.unwrap().unwrap();
 }
 
 /// The next of a feed.
