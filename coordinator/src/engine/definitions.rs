@@ -11,7 +11,9 @@ use crate::store::{Store, StoreError, StoredDefinition};
 /// Most definitions kept compiled; over it, all are forgotten and come back as needed.
 const MAX_CACHED: usize = 4_096;
 /// After this time a definition is written again, so that the cleaner, which
-/// goes by age, never takes one that is in use.
+/// goes by age, never takes one that is in use. Much less than
+/// [`DEFINITION_KEPT_FOR`](crate::store::DEFINITION_KEPT_FOR): clocks of several
+/// coordinators differ.
 const REFRESH_AFTER: Millis = Millis::from_secs(3_600);
 
 /// A cache in front of the store's definitions.

@@ -12,6 +12,7 @@ use crate::store::{Append, Incarnation, Summary, SummaryCause};
 use super::error::EngineError;
 use super::message::{Accepted, CommandFailed, Loaded, Reply, StartFailed, Until};
 use super::stopwatch::Stopwatch;
+use super::unawaited::{Listed, Worth};
 
 /// A transaction as it stands, for readers.
 #[derive(Debug, Clone)]
@@ -67,8 +68,8 @@ pub(super) struct Live {
     pub(super) timer: Option<Timestamp>,
     /// Its row says when it has to be loaded, though it is here.
     pub(super) marked: bool,
-    /// On the list of those with unwritten records that nobody waits for.
-    pub(super) dirty: bool,
+    /// On which lists of those with unwritten records that nobody waits for.
+    pub(super) listed: Listed,
     /// The write under way is meant to be the last before it leaves memory.
     pub(super) leaving: bool,
     /// The stored transaction of this id, where it was loaded while a start
@@ -92,7 +93,7 @@ impl Live {
             wake: None,
             timer: None,
             marked: false,
-            dirty: false,
+            listed: Listed::default(),
             leaving: false,
             stored: None,
         }
@@ -214,6 +215,11 @@ impl Live {
 
     pub(super) fn has_unwritten(&self) -> bool {
         !self.unwritten.is_empty()
+    }
+
+    /// What the unwritten records are worth.
+    pub(super) fn worth(&self) -> Worth {
+        Worth::of(&self.unwritten)
     }
 
     /// Nothing is under way, nobody waits for it here, and nothing will happen before `wake`.

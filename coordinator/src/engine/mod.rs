@@ -34,6 +34,7 @@ mod shard;
 mod start;
 mod stopwatch;
 mod timers;
+mod unawaited;
 
 pub use definitions::{Definitions, to_stored};
 pub use error::EngineError;

@@ -6,7 +6,7 @@
 
 mod birth;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,6 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 
 use crate::clock::{Clock, runtime_now};
 use crate::crash;
@@ -36,6 +35,7 @@ use super::profile::ShardProfile;
 use super::reads::{Departed, Reads};
 use super::stopwatch::{CallTimes, Stopwatch};
 use super::timers::Timers;
+use super::unawaited::Unawaited;
 
 /// Wait when nothing is planned; any event ends it.
 const IDLE: Duration = Duration::from_secs(3_600);
@@ -56,12 +56,11 @@ pub(super) struct ShardParts {
 
 pub(super) struct Shard {
     parts: ShardParts,
-    live: HashMap<Gid, Live>,
+    live: HashMap<Gid, Box<Live>>,
     calls: FuturesUnordered<BoxFuture<'static, CallDone>>,
     timers: Timers,
     departed: Departed,
-    /// Transactions with unwritten records that nobody waits for, by the time they must be written.
-    dirty: VecDeque<(Instant, Gid)>,
+    unawaited: Unawaited,
     committed: mpsc::UnboundedReceiver<CommitDone>,
     committed_sender: mpsc::UnboundedSender<CommitDone>,
     stays: u64,
@@ -77,11 +76,11 @@ impl Shard {
         let (committed_sender, committed) = mpsc::unbounded_channel();
         Self {
             departed: Departed::new(parts.reads.clone()),
+            unawaited: Unawaited::new(parts.options.flush_after),
             parts,
             live: HashMap::new(),
             calls: FuturesUnordered::new(),
             timers: Timers::default(),
-            dirty: VecDeque::new(),
             committed,
             committed_sender,
             stays: 0,
@@ -95,7 +94,7 @@ impl Shard {
         let mut wake = pin!(tokio::time::sleep(IDLE));
         let mut next_wake = None;
         loop {
-            let flush_at = self.dirty.front().map(|(at, _)| *at);
+            let flush_at = self.unawaited.next();
             if let Some(at) = flush_at
                 && at != flush.deadline()
             {
@@ -291,10 +290,10 @@ impl Shard {
             .filter(|wake| *wake >= evict_from && live.is_idle());
         if live.needs_write() || leaving.is_some() {
             self.write(gid, leaving);
-        } else if live.has_unwritten() && !live.dirty {
-            live.dirty = true;
-            self.dirty
-                .push_back((runtime_now() + self.parts.options.flush_after, gid.clone()));
+        } else if live.has_unwritten() {
+            let worth = live.worth();
+            self.unawaited
+                .add(gid, &mut live.listed, worth, runtime_now());
         }
     }
 
@@ -302,7 +301,9 @@ impl Shard {
         let Some(live) = self.live.get_mut(gid) else {
             return;
         };
-        let lane = if live.needs_write() {
+        // One that leaves holds its memory until then: were it to queue behind
+        // the starts of others, they would pile up.
+        let lane = if live.needs_write() || leaving.is_some() {
             Lane::Awaited
         } else {
             Lane::Unawaited
@@ -316,19 +317,12 @@ impl Shard {
     }
 
     fn flush_due(&mut self) {
-        let now = runtime_now();
-        while self
-            .dirty
-            .front()
-            .is_some_and(|(at, _)| *at <= now || self.stopping.is_some())
-        {
-            let Some((_, gid)) = self.dirty.pop_front() else {
-                return;
-            };
+        let until = self.stopping.is_none().then(runtime_now);
+        while let Some((gid, worth)) = self.unawaited.pop(until) {
             let Some(live) = self.live.get_mut(&gid) else {
                 continue;
             };
-            live.dirty = false;
+            live.listed.took(worth);
             if live.has_unwritten() && live.writing.is_none() {
                 self.write(&gid, None);
             }
@@ -402,10 +396,10 @@ impl Shard {
 
     fn insert(&mut self, gid: Gid, live: Live) {
         self.parts.live_count.fetch_add(1, Ordering::Relaxed);
-        self.live.insert(gid, live);
+        self.live.insert(gid, Box::new(live));
     }
 
-    fn remove(&mut self, gid: &Gid) -> Option<Live> {
+    fn remove(&mut self, gid: &Gid) -> Option<Box<Live>> {
         let removed = self.live.remove(gid)?;
         self.parts.live_count.fetch_sub(1, Ordering::Relaxed);
         self.timers.change(gid, removed.timer, None);

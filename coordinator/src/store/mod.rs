@@ -35,6 +35,10 @@ pub const MAX_APPEND_BATCH: usize = 512;
 /// Most rows of one page of a list.
 pub const MAX_PAGE: u32 = 1_000;
 
+/// A definition is safe from removal for this long after it was kept; what
+/// refers to it later keeps it again first.
+pub const DEFINITION_KEPT_FOR: Millis = Millis::from_secs(24 * 3_600);
+
 /// One run of one coordinator: a text unique per process start.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Incarnation(pub String);
@@ -313,8 +317,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> StoreResult<'a, Vec<StoredDefinition>>;
 
     /// Removes up to `limit` unregistered definitions, last kept before
-    /// `before`, that no transaction refers to. Who relies on a definition it
-    /// has kept for longer than that keeps it again first.
+    /// `before`, that no transaction refers to. Only those transactions count
+    /// that were created up to [`DEFINITION_KEPT_FOR`] after it was last kept.
     fn remove_definitions(&self, before: Timestamp, limit: u32) -> StoreResult<'_, u64>;
 
     /// Keeps the registration of a participant, replacing one of the same instance.

@@ -230,16 +230,20 @@ macro_rules! shared_methods {
         fn remove_definitions(&self, before: Timestamp, limit: u32) -> StoreResult<'_, u64> {
             // The outer comparison is for databases with several writers: it sees
             // a row that somebody has kept in the meantime.
+            // Transactions are looked up by their age, which needs no index of its own:
+            // few are as old as what is to be removed.
             const REMOVE: &str = "DELETE FROM definitions \
                 WHERE registered_at IS NULL AND kept_at < $1 AND hash IN ( \
                     SELECT d.hash FROM definitions d \
                     WHERE d.registered_at IS NULL AND d.kept_at < $1 AND NOT EXISTS \
-                        (SELECT 1 FROM transactions t WHERE t.definition_hash = d.hash) \
+                        (SELECT 1 FROM transactions t WHERE t.definition_hash = d.hash \
+                         AND t.created_at <= d.kept_at + $3) \
                     ORDER BY d.kept_at LIMIT $2)";
             Box::pin(async move {
                 let done = sqlx::query(REMOVE)
                     .bind(before.0)
                     .bind(i64::from(limit))
+                    .bind(rows::signed(DEFINITION_KEPT_FOR.0)?)
                     .execute(&mut *self.write().await?)
                     .await?;
                 Ok(done.rows_affected())

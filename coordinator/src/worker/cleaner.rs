@@ -6,12 +6,9 @@ use amends_core::time::{Millis, Timestamp};
 use futures_util::future::BoxFuture;
 
 use crate::engine::{Engine, EngineError};
+use crate::store::DEFINITION_KEPT_FOR;
 
 use super::{Next, Worker};
-
-/// A definition that nothing refers to stays this much longer than
-/// transactions do; the engine writes the ones in use anew before that.
-const DEFINITION_GRACE: Millis = Millis::from_secs(24 * 3_600);
 
 /// What is kept and how it is removed.
 #[derive(Debug, Clone, Copy)]
@@ -52,9 +49,10 @@ impl Cleaner {
         if removed >= u64::from(batch) {
             return Ok(Next::AtOnce);
         }
+        // They stay longer than transactions; the engine keeps those in use anew.
         self.engine
             .store()
-            .remove_definitions(before(now, finished + DEFINITION_GRACE), batch)
+            .remove_definitions(before(now, finished + DEFINITION_KEPT_FOR), batch)
             .await?;
         Ok(Next::After(interval))
     }

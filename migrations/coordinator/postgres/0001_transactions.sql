@@ -43,7 +43,6 @@ CREATE INDEX transactions_by_rare_state ON transactions (state, created_at, gid)
 CREATE INDEX transactions_to_adopt ON transactions (owner, adoption) WHERE finished_at IS NULL;
 CREATE INDEX transactions_to_wake ON transactions (wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX transactions_to_remove ON transactions (finished_at) WHERE finished_at IS NOT NULL;
-CREATE INDEX transactions_by_definition ON transactions (definition_hash);
 
 -- One row for each append: the number of its first record, and its records as JSON.
 CREATE TABLE transaction_log (
@@ -83,6 +82,9 @@ CREATE TABLE participants (
 CREATE TABLE coordinators (
     incarnation TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     address     TEXT   NOT NULL,
+    -- Which process it is on which machine, where the system tells.
+    machine     TEXT,
+    process     TEXT,
     started_at  BIGINT NOT NULL,
     lease_until BIGINT NOT NULL
 );

@@ -2,6 +2,8 @@
 -- Times are milliseconds since the Unix epoch. Texts compare by their bytes.
 
 -- One row for each transaction: its summary, and what fences its writers.
+-- Rows lie in the order of their coming, here and in the log, so that a batch
+-- writes few pages, whatever the ids are.
 CREATE TABLE transactions (
     gid                TEXT    NOT NULL PRIMARY KEY,
     kind               TEXT    NOT NULL CHECK (kind IN ('SAGA')),
@@ -34,7 +36,7 @@ CREATE TABLE transactions (
     CONSTRAINT cause_is_whole CHECK
         ((cause_code IS NULL) = (cause_message IS NULL)
          AND (cause_step IS NULL OR cause_code IS NOT NULL))
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- Lists, newest first; and those in a state that few are in for long.
 CREATE INDEX transactions_by_creation ON transactions (created_at, gid);
@@ -43,7 +45,6 @@ CREATE INDEX transactions_by_rare_state ON transactions (state, created_at, gid)
 CREATE INDEX transactions_to_adopt ON transactions (owner, adoption) WHERE finished_at IS NULL;
 CREATE INDEX transactions_to_wake ON transactions (wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX transactions_to_remove ON transactions (finished_at) WHERE finished_at IS NOT NULL;
-CREATE INDEX transactions_by_definition ON transactions (definition_hash);
 
 -- One row for each append: the number of its first record, and its records as JSON.
 CREATE TABLE transaction_log (
@@ -51,7 +52,7 @@ CREATE TABLE transaction_log (
     seq     INTEGER NOT NULL CHECK (seq >= 1),
     records TEXT    NOT NULL,
     PRIMARY KEY (gid, seq)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- Definitions by the hash of their content.
 CREATE TABLE definitions (

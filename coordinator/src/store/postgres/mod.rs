@@ -9,6 +9,9 @@
 
 mod append;
 mod open;
+mod process;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use amends_core::id::{Generation, Gid};
 use amends_core::saga::{DefinitionHash, PublicState};
@@ -19,12 +22,13 @@ use tokio::sync::Mutex;
 
 use self::open::ACQUIRE_TIMEOUT;
 pub(super) use self::open::{migrate, open};
+use self::process::{Process, is_gone};
 use super::messages::Swept;
 use super::shared::shared_methods;
 use super::text::{above_prefix, without_nul};
 use super::{
-    Append, Appended, Incarnation, ListFilter, Listed, MAX_PAGE, Registered, Store, StoreError,
-    StoreResult, Stored, StoredDefinition, StoredParticipant, rows,
+    Append, Appended, DEFINITION_KEPT_FOR, Incarnation, ListFilter, Listed, MAX_PAGE, Registered,
+    Store, StoreError, StoreResult, Stored, StoredDefinition, StoredParticipant, rows,
 };
 
 /// What [`shared_methods`] speaks to.
@@ -34,6 +38,9 @@ type Db = Postgres;
 #[derive(Debug)]
 pub(super) struct PostgresStore {
     pub(super) incarnation: Incarnation,
+    process: Option<Process>,
+    /// Whether coordinators of this machine that are gone were looked for.
+    knows_gone: AtomicBool,
     pub(super) swept: Swept,
     pool: PgPool,
     /// The connection that appends. Not one of the pool, which would ask it for
@@ -93,13 +100,20 @@ const REMOVE_FINISHED: &str = "WITH removed AS ( \
     SELECT count(*) FROM removed";
 
 const RENEW_LEASE: &str = concat!(
-    "INSERT INTO coordinators (incarnation, address, started_at, lease_until) VALUES ($1, $2, ",
+    "INSERT INTO coordinators \
+         (incarnation, address, machine, process, started_at, lease_until) \
+     VALUES ($1, $2, $4, $5, ",
     now!(),
     ", ",
     now!(),
     " + $3) ON CONFLICT (incarnation) \
      DO UPDATE SET address = excluded.address, lease_until = excluded.lease_until"
 );
+
+const OF_MACHINE: &str = "SELECT incarnation, process FROM coordinators \
+    WHERE machine = $1 AND process IS NOT NULL";
+
+const FORGET: &str = "DELETE FROM coordinators WHERE incarnation = ANY($1)";
 
 const RELEASE_LEASE: &str = "DELETE FROM coordinators WHERE incarnation = $1";
 
@@ -117,6 +131,22 @@ impl PostgresStore {
 
     pub(super) async fn write(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         self.read().await
+    }
+
+    /// Ends the leases of coordinators of this machine whose process is gone,
+    /// so that one that is started again after a crash need not wait for its own.
+    async fn forget_gone(&self, process: &Process) -> Result<(), StoreError> {
+        let mut connection = self.write().await?;
+        let known = sqlx::query_as(OF_MACHINE).bind(&process.machine);
+        let mut known: Vec<(String, String)> = known.fetch_all(&mut *connection).await?;
+        known.retain(|(_, id)| is_gone(id));
+        if !known.is_empty() {
+            let gone: Vec<String> = known.into_iter().map(|(gone, _)| gone).collect();
+            let forget = sqlx::query(FORGET).bind(gone);
+            forget.execute(&mut *connection).await?;
+        }
+        self.knows_gone.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// What adoption `number` has brought; empty before it took place.
@@ -205,10 +235,17 @@ impl Store for PostgresStore {
 
     fn renew_lease<'a>(&'a self, address: &'a str, lease: Millis) -> StoreResult<'a, ()> {
         Box::pin(async move {
+            if let Some(process) = &self.process
+                && !self.knows_gone.load(Ordering::Relaxed)
+            {
+                self.forget_gone(process).await?;
+            }
             sqlx::query(RENEW_LEASE)
                 .bind(&self.incarnation.0)
                 .bind(address)
                 .bind(rows::signed(lease.0)?)
+                .bind(self.process.as_ref().map(|process| &process.machine))
+                .bind(self.process.as_ref().map(|process| &process.id))
                 .execute(&mut *self.write().await?)
                 .await?;
             Ok(())

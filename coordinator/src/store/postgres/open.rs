@@ -1,6 +1,7 @@
 //! Connecting to PostgreSQL, or to what speaks its protocol.
 
 use std::str::FromStr;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
@@ -9,6 +10,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::sync::Mutex;
 
 use super::PostgresStore;
+use super::process::Process;
 use crate::config::Migrate;
 use crate::store::messages::Swept;
 use crate::store::migrate::{DryRun, MigrationReport, inspect};
@@ -69,6 +71,8 @@ pub(in crate::store) async fn open(
         .connect_lazy_with(options.options(SESSION));
     Ok(PostgresStore {
         incarnation,
+        process: Process::current(),
+        knows_gone: AtomicBool::new(false),
         swept: Swept::default(),
         pool,
         appender: Mutex::new(None),

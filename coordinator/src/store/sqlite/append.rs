@@ -1,12 +1,13 @@
 //! Writing a batch, in the common case that everything is as its writer believes.
 //!
-//! Each chunk of the batch is one text of up to three statements (new
-//! transactions, known ones, log rows), because a trip to the thread that
-//! speaks to SQLite costs more than a row does. The rows are bound to a list of
+//! A batch is one text, from `BEGIN` to `COMMIT`, because a trip to the thread
+//! that speaks to SQLite costs more than a row does, and waits for a core twice;
+//! a large batch is several texts. Each has up to three statements (new
+//! transactions, known ones, log rows). The rows are bound to a list of
 //! `VALUES`, padded to a power of two with rows of nulls, so that there are few
 //! texts and each is prepared once. No statement reports what it wrote: as many
-//! changes as rows say that all were written. Otherwise nothing is kept, and
-//! [`doubtful`] looks at each.
+//! changes as rows say that all were written, and another number is made an
+//! error. Then nothing is kept, and [`doubtful`] looks at each.
 //!
 //! A row that may not be written is ignored, and so a change too few. A
 //! statement that could fail halfway would make SQLite copy each page before
@@ -14,7 +15,7 @@
 
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection};
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
 
 use super::doubtful;
 use crate::store::rows::NewRow;
@@ -23,6 +24,16 @@ use crate::store::{Append, Appended, Incarnation, StoreError};
 /// Most rows of one text. Bounds how many texts there are and how large they
 /// get; more rows per trip would save little.
 const CHUNK: usize = 64;
+
+const BEGIN: &str = "BEGIN IMMEDIATE;";
+const COMMIT: &str = "COMMIT;";
+/// Of what was left open.
+pub(super) const ROLLBACK: &str = "ROLLBACK";
+
+/// Fails unless the statement before it has made as many changes as the
+/// parameter says: there is no absolute value of the least number.
+const SAME_NUMBER: &str =
+    "SELECT 1 WHERE abs(iif(changes() = ?, 0, -9223372036854775807 - 1)) < 0;";
 
 /// New transactions; first parameter: the owner.
 const CREATE: Values = Values {
@@ -80,41 +91,63 @@ async fn write_all(
     owner: &Incarnation,
     rows: &[NewRow<'_>],
 ) -> Result<bool, StoreError> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    for chunk in rows.chunks(CHUNK) {
-        let (statements, changes) = statements(owner, chunk);
-        let done = statements.execute(&mut *transaction).await?;
-        // No statement can change more than its own rows, so that the sum is
-        // right only if each part of it is.
-        if done.rows_affected() != changes {
-            transaction.rollback().await?;
-            return Ok(false);
+    let last = rows.chunks(CHUNK).len().saturating_sub(1);
+    for (number, chunk) in rows.chunks(CHUNK).enumerate() {
+        let text = statements(owner, chunk, number == 0, number == last);
+        if let Err(error) = text.execute(&mut *connection).await {
+            // Fails where SQLite itself has done that, as on a full disk.
+            let _ = sqlx::query(ROLLBACK).execute(&mut *connection).await;
+            return match is_other_number(&error) {
+                true => Ok(false),
+                false => Err(error.into()),
+            };
         }
     }
-    transaction.commit().await?;
     Ok(true)
 }
 
-/// What writes `rows`, and how many changes that has to make.
-fn statements<'q>(owner: &Incarnation, rows: &[NewRow<'_>]) -> (Bound<'q>, u64) {
+/// What [`SAME_NUMBER`] fails with.
+fn is_other_number(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    error.is_some_and(|error| error.message() == "integer overflow")
+}
+
+/// What writes `rows`, in a transaction that it begins where these are the
+/// first ones and commits where they are the last.
+fn statements<'q>(
+    owner: &Incarnation,
+    rows: &[NewRow<'_>],
+    is_first: bool,
+    is_last: bool,
+) -> Bound<'q> {
     let (new, known): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.previous == 0);
     let logged = rows.iter().filter(|row| !row.records.is_empty());
     let logged: Vec<_> = logged.collect();
 
     let mut text = String::new();
+    if is_first {
+        text.push_str(BEGIN);
+    }
     CREATE.write(&mut text, new.len());
     ADVANCE.write(&mut text, known.len());
     LOG.write(&mut text, logged.len());
+    if is_last {
+        text.push_str(COMMIT);
+    }
     // Made of the constants above and of question marks.
     let mut query = sqlx::query(AssertSqlSafe(text));
     if !new.is_empty() {
         query = CREATE.bind(query.bind(&owner.0), &new, created);
+        query = query.bind(new.len() as i64);
     }
     if !known.is_empty() {
         query = ADVANCE.bind(query, &known, advanced).bind(&owner.0);
+        query = query.bind(known.len() as i64);
     }
-    query = LOG.bind(query, &logged, log_row);
-    (query, (rows.len() + logged.len()) as u64)
+    if !logged.is_empty() {
+        query = LOG.bind(query, &logged, log_row).bind(logged.len() as i64);
+    }
+    query
 }
 
 fn created<'q>(query: Bound<'q>, row: &NewRow<'_>) -> Bound<'q> {
@@ -163,7 +196,8 @@ struct Values {
 }
 
 impl Values {
-    /// Adds the statement for `rows` rows to `text`; for none, nothing.
+    /// Adds the statement for `rows` rows to `text`, and the one that checks it;
+    /// for none, nothing.
     fn write(&self, text: &mut String, rows: usize) {
         if rows == 0 {
             return;
@@ -172,6 +206,7 @@ impl Values {
         text.push_str(self.before);
         text.push_str(&row.repeat(padded(rows))[1..]);
         text.push_str(self.after);
+        text.push_str(SAME_NUMBER);
     }
 
     /// Binds `rows` with `one`, and nulls to the rows that pad them.

@@ -9,6 +9,8 @@ mod doubtful;
 mod lock;
 mod open;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use amends_core::id::{Generation, Gid};
 use amends_core::saga::{DefinitionHash, PublicState};
 use amends_core::time::{Millis, Timestamp};
@@ -24,8 +26,8 @@ use super::messages::Swept;
 use super::shared::shared_methods;
 use super::text::{above_prefix, without_nul};
 use super::{
-    Append, Appended, Incarnation, ListFilter, Listed, MAX_PAGE, Registered, Store, StoreError,
-    StoreResult, Stored, StoredDefinition, StoredParticipant, rows,
+    Append, Appended, DEFINITION_KEPT_FOR, Incarnation, ListFilter, Listed, MAX_PAGE, Registered,
+    Store, StoreError, StoreResult, Stored, StoredDefinition, StoredParticipant, rows,
 };
 
 /// What [`shared_methods`] speaks to.
@@ -38,6 +40,9 @@ pub(super) struct SqliteStore {
     pub(super) swept: Swept,
     /// Not a pool: that would ask the connection for a sign of life after each use.
     writer: Mutex<SqliteConnection>,
+    /// Still true where an append was dropped: its transaction may be open, of
+    /// which the driver knows nothing.
+    appending: AtomicBool,
     readers: SqlitePool,
     /// Number of the next adoption; one at a time.
     adoption: Mutex<i64>,
@@ -82,6 +87,10 @@ impl SqliteStore {
     /// driver's own rollback then fails without end.
     pub(super) async fn write(&self) -> Result<MutexGuard<'_, SqliteConnection>, StoreError> {
         let mut writer = self.writer.lock().await;
+        if self.appending.swap(false, Ordering::Relaxed) {
+            // Fails where it is not open.
+            let _ = sqlx::query(append::ROLLBACK).execute(&mut *writer).await;
+        }
         if writer.is_in_transaction() {
             let options = SqliteConnectOptions::clone(&self.readers.connect_options());
             *writer = writer_options(options).connect().await?;
@@ -133,7 +142,10 @@ impl Store for SqliteStore {
     fn append<'a>(&'a self, batch: &'a [Append]) -> StoreResult<'a, Vec<Appended>> {
         Box::pin(async move {
             let mut writer = self.write().await?;
-            append::append(&mut writer, &self.incarnation, batch).await
+            self.appending.store(true, Ordering::Relaxed);
+            let outcomes = append::append(&mut writer, &self.incarnation, batch).await;
+            self.appending.store(false, Ordering::Relaxed);
+            outcomes
         })
     }
 

@@ -1,6 +1,7 @@
 //! Opening a SQLite file: what can be wrong with it is said before it is used.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
@@ -58,6 +59,7 @@ pub(in crate::store) async fn open(
         incarnation,
         swept: Swept::default(),
         writer: Mutex::new(writer),
+        appending: AtomicBool::new(false),
         readers,
         adoption: Mutex::new(1),
         _lock: lock,

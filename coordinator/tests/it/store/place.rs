@@ -20,6 +20,14 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// The URL of a database on a server, with everything in it.
+    pub(crate) fn url(&self) -> &str {
+        match self {
+            Self::Postgres(StoreUrl::Postgres { url }) => url.expose(),
+            _ => panic!("not a database on a server"),
+        }
+    }
+
     /// A store for an incarnation. A SQLite file takes one at a time.
     pub(crate) async fn open(&self, incarnation: &str) -> Arc<dyn Store> {
         self.stores(incarnation).await.transactions

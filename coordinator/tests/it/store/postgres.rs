@@ -6,6 +6,7 @@ use amends_coordinator::store::{Appended, Registered, Store};
 use amends_core::id::Generation;
 use amends_core::time::{Millis, Timestamp};
 use futures_util::future::join_all;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::place;
 use super::samples::{begin, definition, next, sorted_ids, write};
@@ -39,6 +40,39 @@ async fn a_lease_that_has_run_out_protects_nothing() {
         write(a.as_ref(), &[begin("t")]).await;
         let (adopted, count) = b.adopt(Timestamp(0), 10).await.unwrap();
         assert_eq!((sorted_ids(&adopted), count), (vec!["t"], 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_process_that_is_gone_has_no_lease() {
+    /// Beyond the numbers that Linux gives out.
+    const NOBODY_HAS_THIS: &str = "'2147483646-1'";
+    place::postgres(async |place| {
+        let set = async |column: &str, value: &str| {
+            let mut connection = PgConnection::connect(place.url()).await.unwrap();
+            let statement = format!("UPDATE coordinators SET {column} = {value}");
+            connection.execute(AssertSqlSafe(statement)).await.unwrap();
+        };
+        let adopted = async |by: &str| {
+            let store = place.open(by).await;
+            store.renew_lease("127.0.0.1:2", Millis(0)).await.unwrap();
+            let (_, count) = store.adopt(Timestamp(0), 10).await.unwrap();
+            count
+        };
+        let a = place.open("a").await;
+        a.renew_lease("127.0.0.1:1", LONG).await.unwrap();
+        write(a.as_ref(), &[begin("t")]).await;
+        assert_eq!(adopted("b").await, 0, "it is this very process");
+        set("process", "NULL").await;
+        assert_eq!(adopted("c").await, 0, "nothing is known of it");
+        set("process", NOBODY_HAS_THIS).await;
+        set("machine", "'another'").await;
+        assert_eq!(adopted("d").await, 0, "who can tell from here?");
+        a.release_lease().await.unwrap();
+        a.renew_lease("127.0.0.1:1", LONG).await.unwrap();
+        set("process", NOBODY_HAS_THIS).await;
+        assert_eq!(adopted("e").await, 1);
     })
     .await;
 }
