@@ -3,16 +3,17 @@
 //! A batch is one text, from `BEGIN` to `COMMIT`, because a trip to the thread
 //! that speaks to SQLite costs more than a row does, and waits for a core twice;
 //! a large batch is several texts. Each has up to three statements (new
-//! transactions, known ones, log rows). The rows are bound to a list of
-//! `VALUES`, padded to a power of two with rows of nulls, so that there are few
-//! texts and each is prepared once. No statement reports what it wrote: as many
-//! changes as rows say that all were written, and another number is made an
-//! error. Then nothing is kept, and [`doubtful`] looks at each.
+//! transactions, known ones, log rows), and no others, because each wakes who
+//! waits for it. The rows are bound to a list of `VALUES`, padded to a power of
+//! two with rows of nulls, so that there are few texts and each is prepared
+//! once. No statement reports what it wrote. A row that is there already ends
+//! the transaction, and so does a row too few among the known ones. Then nothing
+//! is kept, and [`doubtful`] looks at each.
 //!
-//! A row that may not be written is ignored, and so a change too few. A
-//! statement that could fail halfway would make SQLite copy each page before
-//! it changes it, to be able to take that one statement back.
+//! A row that may not be written takes all back, rather than its statement: to
+//! be able to do that, SQLite would copy each page before it changes it.
 
+use sqlx::error::ErrorKind;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
@@ -30,14 +31,19 @@ const COMMIT: &str = "COMMIT;";
 /// Of what was left open.
 pub(super) const ROLLBACK: &str = "ROLLBACK";
 
-/// Fails unless the statement before it has made as many changes as the
-/// parameter says: there is no absolute value of the least number.
-const SAME_NUMBER: &str =
-    "SELECT 1 WHERE abs(iif(changes() = ?, 0, -9223372036854775807 - 1)) < 0;";
+/// A limit that is none, and fails unless the statement before has made as many
+/// changes as its parameter says: the least number has no absolute value.
+macro_rules! if_as_many {
+    () => {
+        " LIMIT -1 - abs(iif(changes() = ?, 0, -9223372036854775807 - 1));"
+    };
+}
+/// The same where nothing else follows.
+const IF_AS_MANY: &str = concat!("SELECT 1 WHERE 0", if_as_many!());
 
 /// New transactions; first parameter: the owner.
 const CREATE: Values = Values {
-    before: "INSERT OR IGNORE INTO transactions (owner, gid, kind, state, definition_hash, \
+    before: "INSERT OR ROLLBACK INTO transactions (owner, gid, kind, state, definition_hash, \
             definition_name, definition_version, cause_step, cause_code, cause_message, \
             generation, last_record, created_at, updated_at, finished_at, wake_at) \
         SELECT ?, * FROM (VALUES ",
@@ -47,7 +53,7 @@ const CREATE: Values = Values {
 
 /// Known transactions; last parameter: the owner.
 const ADVANCE: Values = Values {
-    before: "UPDATE OR IGNORE transactions SET state = column4, last_record = column5, \
+    before: "UPDATE OR ROLLBACK transactions SET state = column4, last_record = column5, \
             updated_at = column6, finished_at = column7, wake_at = column8, \
             cause_step = column9, cause_code = column10, cause_message = column11, \
             parked = NULL \
@@ -57,12 +63,17 @@ const ADVANCE: Values = Values {
         AND owner = ?;",
 };
 
-/// Log rows. One that is there already is no error here, but a change too few:
-/// it may belong to a repetition, which [`doubtful`] recognizes.
+/// Log rows.
 const LOG: Values = Values {
-    before: "INSERT OR IGNORE INTO transaction_log (gid, seq, records) SELECT * FROM (VALUES ",
+    before: "INSERT OR ROLLBACK INTO transaction_log (gid, seq, records) SELECT * FROM (VALUES ",
     columns: 3,
     after: ") WHERE column1 IS NOT NULL;",
+};
+
+/// The same after known transactions; last parameter: how many those are.
+const LOG_OF_KNOWN: Values = Values {
+    after: concat!(") WHERE column1 IS NOT NULL", if_as_many!()),
+    ..LOG
 };
 
 type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
@@ -97,7 +108,7 @@ async fn write_all(
         if let Err(error) = text.execute(&mut *connection).await {
             // Fails where SQLite itself has done that, as on a full disk.
             let _ = sqlx::query(ROLLBACK).execute(&mut *connection).await;
-            return match is_other_number(&error) {
+            return match is_doubtful(&error) {
                 true => Ok(false),
                 false => Err(error.into()),
             };
@@ -106,10 +117,12 @@ async fn write_all(
     Ok(true)
 }
 
-/// What [`SAME_NUMBER`] fails with.
-fn is_other_number(error: &sqlx::Error) -> bool {
+/// A row is there already, or not as it should be.
+fn is_doubtful(error: &sqlx::Error) -> bool {
     let error = error.as_database_error();
-    error.is_some_and(|error| error.message() == "integer overflow")
+    error.is_some_and(|error| {
+        error.kind() != ErrorKind::Other || error.message() == "integer overflow"
+    })
 }
 
 /// What writes `rows`, in a transaction that it begins where these are the
@@ -130,7 +143,11 @@ fn statements<'q>(
     }
     CREATE.write(&mut text, new.len());
     ADVANCE.write(&mut text, known.len());
-    LOG.write(&mut text, logged.len());
+    match (known.len(), logged.len()) {
+        (0, some) => LOG.write(&mut text, some),
+        (_, 0) => text.push_str(IF_AS_MANY),
+        (_, some) => LOG_OF_KNOWN.write(&mut text, some),
+    }
     if is_last {
         text.push_str(COMMIT);
     }
@@ -138,16 +155,15 @@ fn statements<'q>(
     let mut query = sqlx::query(AssertSqlSafe(text));
     if !new.is_empty() {
         query = CREATE.bind(query.bind(&owner.0), &new, created);
-        query = query.bind(new.len() as i64);
     }
     if !known.is_empty() {
         query = ADVANCE.bind(query, &known, advanced).bind(&owner.0);
-        query = query.bind(known.len() as i64);
     }
-    if !logged.is_empty() {
-        query = LOG.bind(query, &logged, log_row).bind(logged.len() as i64);
+    query = LOG.bind(query, &logged, log_row);
+    match i64::try_from(known.len()) {
+        Ok(0) | Err(_) => query,
+        Ok(known) => query.bind(known),
     }
-    query
 }
 
 fn created<'q>(query: Bound<'q>, row: &NewRow<'_>) -> Bound<'q> {
@@ -196,8 +212,7 @@ struct Values {
 }
 
 impl Values {
-    /// Adds the statement for `rows` rows to `text`, and the one that checks it;
-    /// for none, nothing.
+    /// Adds the statement for `rows` rows to `text`; for none, nothing.
     fn write(&self, text: &mut String, rows: usize) {
         if rows == 0 {
             return;
@@ -206,7 +221,6 @@ impl Values {
         text.push_str(self.before);
         text.push_str(&row.repeat(padded(rows))[1..]);
         text.push_str(self.after);
-        text.push_str(SAME_NUMBER);
     }
 
     /// Binds `rows` with `one`, and nulls to the rows that pad them.
