@@ -2,7 +2,6 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use amends_core::id::Gid;
@@ -26,6 +25,7 @@ use super::options::{EngineOptions, Ownership};
 use super::profile::{self, Profile, ShardProfile};
 use super::reads::{Reading, Reads};
 use super::replay::replay;
+use super::seat::Seats;
 use super::shard::{Shard, ShardParts};
 
 /// How often a transaction that is not in memory is looked up while somebody waits for it.
@@ -62,7 +62,7 @@ struct Inner {
     definitions: Definitions,
     clock: Arc<dyn Clock>,
     options: EngineOptions,
-    live_count: Arc<AtomicUsize>,
+    seats: Seats,
     profiles: Vec<Arc<ShardProfile>>,
     reads: Arc<Reads>,
     may_call: watch::Sender<bool>,
@@ -94,7 +94,7 @@ impl Engine {
         let (commits, queue) = lanes();
         let (healthy, store_healthy) = watch::channel(true);
         tasks.spawn(committer::run(store.clone(), queue, healthy));
-        let live_count = Arc::new(AtomicUsize::new(0));
+        let seats = Seats::default();
         let reads = Arc::new(Reads::default());
         let (may_call, may_call_receiver) = watch::channel(true);
         let mut shards = Vec::new();
@@ -108,7 +108,7 @@ impl Engine {
                 clock: clock.clone(),
                 caller: caller.clone(),
                 commits: commits.clone(),
-                live_count: live_count.clone(),
+                seats: seats.clone(),
                 profile,
                 reads: reads.clone(),
                 may_call: may_call_receiver.clone(),
@@ -124,7 +124,7 @@ impl Engine {
             definitions,
             clock,
             options,
-            live_count,
+            seats,
             profiles,
             reads,
             may_call,
@@ -230,10 +230,14 @@ impl Engine {
         answer.await.map_err(|_| EngineError::Stopping)
     }
 
-    /// Transactions in memory.
+    /// Transactions in memory, those included that are just being started.
     #[must_use]
     pub fn live_count(&self) -> usize {
-        self.inner.live_count.load(Ordering::Relaxed)
+        self.inner.seats.taken()
+    }
+
+    pub(super) fn seats(&self) -> &Seats {
+        &self.inner.seats
     }
 
     /// Where the time of sagas went since the engine started.

@@ -11,6 +11,7 @@ use crate::store::{Append, Incarnation, Summary, SummaryCause};
 
 use super::error::EngineError;
 use super::message::{Accepted, CommandFailed, Loaded, Reply, StartFailed, Until};
+use super::seat::Seat;
 use super::stopwatch::Stopwatch;
 use super::unawaited::{Listed, Worth};
 
@@ -48,6 +49,7 @@ pub(super) type Due = (Instant, Effect);
 
 pub(super) struct Live {
     pub(super) saga: Saga,
+    _seat: Seat,
     pub(super) watch: Stopwatch,
     /// Tells this stay in memory from others of the same transaction.
     pub(super) stay: u64,
@@ -78,9 +80,16 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(saga: Saga, stay: u64, durable: RecordNo, watch: Stopwatch) -> Self {
+    pub(super) fn new(
+        saga: Saga,
+        seat: Seat,
+        stay: u64,
+        durable: RecordNo,
+        watch: Stopwatch,
+    ) -> Self {
         Self {
             saga,
+            _seat: seat,
             watch,
             stay,
             durable,

@@ -14,6 +14,7 @@ use crate::store::Appended;
 use super::error::EngineError;
 use super::live::View;
 use super::reads::Reading;
+use super::seat::Seat;
 use super::start::Start;
 use super::stopwatch::CallTimes;
 
@@ -25,6 +26,8 @@ pub(super) enum Message {
     /// Begin a transaction. `Err` gives the start back: the id is in the store already.
     Start {
         start: Start,
+        /// Its place in memory.
+        seat: Seat,
         /// For who waits for the end too; dropped when it is not accepted.
         end: Option<Reply<Option<View>>>,
         /// Since when it waits for the shard.

@@ -30,6 +30,7 @@ mod options;
 mod profile;
 mod reads;
 mod replay;
+mod seat;
 mod shard;
 mod start;
 mod stopwatch;

@@ -9,7 +9,6 @@ mod birth;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant as Moment};
 
 use amends_core::id::{Gid, RecordNo};
@@ -33,6 +32,7 @@ use super::message::{CallDone, CommandFailed, CommitDone, Loaded, Message, Reply
 use super::options::EngineOptions;
 use super::profile::ShardProfile;
 use super::reads::{Departed, Reads};
+use super::seat::Seats;
 use super::stopwatch::{CallTimes, Stopwatch};
 use super::timers::Timers;
 use super::unawaited::Unawaited;
@@ -46,8 +46,8 @@ pub(super) struct ShardParts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) caller: Arc<dyn Caller>,
     pub(super) commits: CommitSender,
-    /// Live transactions of all shards.
-    pub(super) live_count: Arc<AtomicUsize>,
+    /// Places of live transactions, of all shards.
+    pub(super) seats: Seats,
     pub(super) profile: Arc<ShardProfile>,
     pub(super) reads: Arc<Reads>,
     /// Calls are made only while this is true: while ownership is certain.
@@ -127,10 +127,11 @@ impl Shard {
         match message {
             Message::Start {
                 start,
+                seat,
                 end,
                 asked,
                 reply,
-            } => self.start(start, end, asked, reply),
+            } => self.start(start, seat, end, asked, reply),
             Message::Command {
                 gid,
                 command,
@@ -190,7 +191,8 @@ impl Shard {
         }
         let durable = loaded.saga.last_record();
         let watch = Stopwatch::resume(self.parts.clock.monotonic());
-        let mut live = Live::new(loaded.saga, self.next_stay(), durable, watch);
+        let seat = self.parts.seats.take_anyway();
+        let mut live = Live::new(loaded.saga, seat, self.next_stay(), durable, watch);
         live.marked = loaded.marked;
         self.insert(gid.clone(), live);
         self.decide(&gid, loaded.resume.unwrap_or(Command::Wake), None);
@@ -395,13 +397,11 @@ impl Shard {
     }
 
     fn insert(&mut self, gid: Gid, live: Live) {
-        self.parts.live_count.fetch_add(1, Ordering::Relaxed);
         self.live.insert(gid, Box::new(live));
     }
 
     fn remove(&mut self, gid: &Gid) -> Option<Box<Live>> {
         let removed = self.live.remove(gid)?;
-        self.parts.live_count.fetch_sub(1, Ordering::Relaxed);
         self.timers.change(gid, removed.timer, None);
         // A start whose id was taken is no part of the transaction's story.
         if removed.durable > RecordNo(0) {

@@ -105,9 +105,8 @@ impl Engine {
         let overloaded = || EngineError::Overloaded {
             retry_after: OVERLOAD_RETRY,
         };
-        if self.live_count() >= self.options().max_live {
-            return Err(overloaded());
-        }
+        let seat = self.seats().take(self.options().max_live);
+        let seat = seat.ok_or_else(overloaded)?;
         if !*self.store_healthy().borrow() {
             // It could only wait; the caller can better decide for how long.
             let why = "the last write failed and is being tried again";
@@ -120,6 +119,7 @@ impl Engine {
         let shard = self.shard(&start.gid);
         let message = Message::Start {
             start,
+            seat,
             end,
             asked: self.clock().monotonic(),
             reply,

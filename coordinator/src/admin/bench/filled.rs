@@ -18,7 +18,7 @@ use super::registration::Registration;
 use super::run::SagaArgs;
 use super::saga::{self, Clients, DefinitionSource, ended, source};
 use super::workload::{SERVICE, input};
-use crate::admin::error::CommandError;
+use crate::admin::error::{CommandError, note};
 use crate::admin::exit::Exit;
 use crate::admin::serve::failed;
 use crate::clock::{Clock as _, SystemClock};
@@ -39,6 +39,10 @@ const DUE_AGE: Millis = Millis::from_secs(8 * 24 * 3_600);
 const KEPT_AGE: Millis = Millis::from_secs(24 * 3_600);
 /// For all copies.
 const MAX_TIME: Duration = Duration::from_secs(900);
+/// Copies are written in runs of this many, each in the order of its ids: a
+/// batch then changes few pages, and after some runs the indexes look as if
+/// the ids had come in any order.
+const RUN: usize = 65_536;
 /// Rows of one page, the most there are.
 const PAGE: u32 = 1_000;
 
@@ -157,32 +161,44 @@ impl Copies<'_> {
         let rows = self.sample.log.iter();
         let lists = rows.map(|(_, row)| row.trim_start_matches('[').trim_end_matches(']'));
         let log = format!("[{}]", lists.collect::<Vec<_>>().join(","));
-        let mut number = 0;
-        while number < self.count {
-            let end = (number + MAX_APPEND_BATCH).min(self.count);
-            let batch: Result<Vec<_>, _> = (number..end).map(|ix| self.copy(ix, &log)).collect();
-            let outcomes = store
-                .append(&batch?)
-                .await
-                .map_err(|error| failed(&error))?;
-            if outcomes.iter().any(|outcome| *outcome != Appended::Written) {
-                return Err(not_filled(&"it is not empty"));
+        let mut written = 0;
+        while written < self.count {
+            let run = (self.count - written).min(RUN);
+            let mut gids: Vec<String> = (0..run).map(|_| self.gid()).collect();
+            gids.sort_unstable();
+            for gids in gids.chunks(MAX_APPEND_BATCH) {
+                let batch: Result<Vec<_>, _> =
+                    gids.iter().map(|gid| self.copy(gid, &log)).collect();
+                let outcomes = store
+                    .append(&batch?)
+                    .await
+                    .map_err(|error| failed(&error))?;
+                if outcomes.iter().any(|outcome| *outcome != Appended::Written) {
+                    return Err(not_filled(&"it is not empty"));
+                }
             }
-            number = end;
+            written += run;
+            note(&format!(
+                "filled in {written} of {} {}...",
+                self.count, self.prefix
+            ));
         }
         Ok(())
     }
 
-    fn copy(&self, number: usize, log: &str) -> Result<Append, CommandError> {
-        // As random as the ids that callers choose, so that indexes grow as they do there.
-        let gid = format!("{}{}-{number}", self.prefix, uuid::Uuid::new_v4());
+    /// As random as the ids that callers choose, so that indexes grow as they do there.
+    fn gid(&self) -> String {
+        format!("{}{}", self.prefix, uuid::Uuid::new_v4())
+    }
+
+    fn copy(&self, gid: &str, log: &str) -> Result<Append, CommandError> {
         let mut summary = self.sample.summary.clone();
         summary.created_at = self.at;
         summary.updated_at = self.at;
         summary.finished_at = Some(self.at);
         Ok(Append {
-            records: log.replace(SAMPLE, &gid),
-            gid: Gid::new(&gid).map_err(|error| not_filled(&error))?,
+            records: log.replace(SAMPLE, gid),
+            gid: Gid::new(gid).map_err(|error| not_filled(&error))?,
             generation: self.sample.generation,
             previous: RecordNo(0),
             last: self.sample.last,

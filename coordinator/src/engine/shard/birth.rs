@@ -10,6 +10,7 @@ use super::Shard;
 use crate::engine::error::EngineError;
 use crate::engine::live::{Live, View, Waiter};
 use crate::engine::message::{Accepted, Reply, StartFailed, Until};
+use crate::engine::seat::Seat;
 use crate::engine::start::{Start, difference};
 use crate::engine::stopwatch::Stopwatch;
 
@@ -19,6 +20,7 @@ impl Shard {
     pub(super) fn start(
         &mut self,
         start: Start,
+        seat: Seat,
         end: Option<Reply<Option<View>>>,
         asked: Instant,
         reply: Reply<Result<Accepted, StartFailed>>,
@@ -44,14 +46,14 @@ impl Shard {
                 created: true,
                 looks,
             };
-            self.begin(start, asked, waiter);
+            self.begin(start, seat, asked, waiter);
         }
         if let Some(end) = end {
             self.observe(&gid, Until::End, end);
         }
     }
 
-    fn begin(&mut self, start: Start, asked: Instant, waiter: Waiter) {
+    fn begin(&mut self, start: Start, seat: Seat, asked: Instant, waiter: Waiter) {
         let Start {
             gid,
             definition,
@@ -69,7 +71,7 @@ impl Shard {
         if let Some(began) = decision.records.first_mut() {
             began.took = Some(watch.parts().took());
         }
-        let mut live = Live::new(saga, self.next_stay(), RecordNo(0), watch);
+        let mut live = Live::new(saga, seat, self.next_stay(), RecordNo(0), watch);
         let ready = live.take(decision);
         live.when_durable(waiter);
         let begun = live.watch.since();
