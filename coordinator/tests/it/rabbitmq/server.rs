@@ -5,12 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::timeout;
-
-use super::place::PATIENCE;
 
 /// A node needs a core for seconds while it starts: one at a time.
 static ONE: Mutex<()> = Mutex::const_new(());
@@ -51,17 +47,7 @@ impl Node {
 
     /// `kill -9`.
     pub(super) async fn kill(&self) {
-        let pid = std::fs::read_to_string(self.home().join("pid")).unwrap();
-        let pid: i32 = pid.trim().parse().unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
-        // Empty when it is dead and nobody has asked for its exit code.
-        let command_line = PathBuf::from(format!("/proc/{pid}/cmdline"));
-        let gone = async {
-            while std::fs::read(&command_line).is_ok_and(|line| !line.is_empty()) {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(PATIENCE, gone).await.expect("it lives on");
+        run(servers("kill", self.folder.path())).await;
     }
 
     /// `rabbitmqctl` of this node.
@@ -89,14 +75,12 @@ fn servers(what: &str, folder: &Path) -> Command {
     command
         .arg(what)
         .arg(folder)
-        .env("AMENDS_TEST_POSTGRES_URL", "none needed")
-        .env("AMENDS_TEST_MYSQL_URL", "none needed")
-        .env_remove("AMENDS_TEST_RABBITMQ_URL")
+        .arg("rabbitmq")
         .stdin(Stdio::null());
     command
 }
 
-/// Runs a command to its successful end..
+/// Runs a command to its successful end.
 async fn run(mut command: Command) {
     let status = tokio::task::spawn_blocking(move || {
         let status = command.stdout(Stdio::null()).status().unwrap();
