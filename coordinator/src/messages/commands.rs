@@ -74,9 +74,10 @@ impl Caller for Commands {
                 }
                 None => self.direct.call(gid, call),
             },
-            Via::Broadcast(message) => {
-                Box::pin(async move { self.broadcast(gid, call, message).await.into() })
-            }
+            Via::Broadcast(message) => match self.reader(&call.target, &message.topic) {
+                Some(_) => Box::pin(async move { self.broadcast(gid, call, message).await.into() }),
+                None => self.direct.call(gid, call),
+            },
         }
     }
 }
@@ -107,11 +108,20 @@ impl Commands {
         let Target::Service { service, .. } = target else {
             return None;
         };
-        let group = GroupName::new(service).ok()?;
         // A service whose name leaves no room for the prefix is called.
         let topic = Topic::new(&format!("{TOPIC_PREFIX}{service}")).ok()?;
-        let subscribed = self.messages.inner.table.get(&group, &topic).is_some();
-        subscribed.then_some((group, topic))
+        Some((self.reader(target, &topic)?, topic))
+    }
+
+    /// The group of a service, named like it, if it reads a topic. One that comes later does
+    /// not get what was published before, and would not be told until that was sent again.
+    fn reader(&self, target: &Target, topic: &Topic) -> Option<GroupName> {
+        let Target::Service { service, .. } = target else {
+            return None;
+        };
+        let group = GroupName::new(service).ok()?;
+        self.messages.inner.table.get(&group, topic)?;
+        Some(group)
     }
 
     async fn queue(&self, gid: &Gid, call: &Call, group: GroupName, topic: Topic) -> Answer {

@@ -148,6 +148,12 @@ impl Messages {
             subscription,
             created_at: inner.clock.now(),
         };
+        // First of all: whoever finds it in the store or in the table relies on its queue. A
+        // broker that cannot be reached makes it before it takes messages again.
+        let declared = match &inner.broker {
+            Some(broker) => broker.declare(&stored.subscription).await,
+            None => Ok(()),
+        };
         let created = inner.store.put_subscription(&stored).await?;
         let (group, topic) = place(&stored.subscription);
         let before = inner.table.get(group, topic);
@@ -156,9 +162,7 @@ impl Messages {
             created_at: before.map_or(stored.created_at, |it| it.created_at),
             ..stored.clone()
         });
-        if let Some(broker) = &inner.broker {
-            broker.declare(&stored.subscription).await?;
-        }
+        declared?;
         self.try_unroutable_again(topic, changing);
         Ok(created)
     }

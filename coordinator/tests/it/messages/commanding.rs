@@ -179,12 +179,7 @@ pub(super) async fn a_broadcast_is_one_message_for_all_its_calls(place: &Place) 
         .await;
 
     let calls = ["reserve", "use"].map(|step| undo(step, 1, Via::Call));
-    let message = Arc::new(Broadcast {
-        topic: topic("orderTopic"),
-        tag: Tag::new("order_cancel").unwrap(),
-        key: "7".to_owned(),
-        calls: calls.to_vec(),
-    });
+    let message = cancel(&calls);
     let made = calls.map(|call| {
         let via = Via::Broadcast(message.clone());
         make(&commands, Call { via, ..call })
@@ -206,4 +201,29 @@ pub(super) async fn a_broadcast_is_one_message_for_all_its_calls(place: &Place) 
         goods.has_nothing() && coupons.has_nothing(),
         "one message is enough"
     );
+}
+
+/// It would not get what was published before it came.
+pub(super) async fn a_service_that_does_not_read_a_broadcast_is_called(place: &Place) {
+    let world = World::new(place);
+    let run = world.run("a").await;
+    let (commands, direct) = start(&run);
+    let mut coupons = run
+        .consumer(&subscription("coupons", "orderTopic"), 5)
+        .await;
+    let message = cancel(&[undo("reserve", 1, Via::Call)]);
+    let call = undo("reserve", 1, Via::Broadcast(message));
+    let answer = patiently(make(&commands, call)).await;
+    assert!(matches!(answer.unwrap(), Answer::Refused(_)));
+    assert_eq!(direct.0.load(Ordering::SeqCst), 1);
+    assert!(coupons.has_nothing(), "there is nothing to tell");
+}
+
+fn cancel(calls: &[Call]) -> Arc<Broadcast> {
+    Arc::new(Broadcast {
+        topic: topic("orderTopic"),
+        tag: Tag::new("order_cancel").unwrap(),
+        key: "7".to_owned(),
+        calls: calls.to_vec(),
+    })
 }

@@ -50,7 +50,8 @@ suite! {
         a_service_that_reads_its_commands_is_told_and_reports
         a_service_that_reads_no_commands_is_called
         what_is_still_on_its_way_is_not_sent_again
-        a_broadcast_is_one_message_for_all_its_calls;
+        a_broadcast_is_one_message_for_all_its_calls
+        a_service_that_does_not_read_a_broadcast_is_called;
     dying:
         a_failing_message_is_retried_by_the_schedule_and_then_dead
         an_explicit_verdict_is_dead_at_once
