@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::role::{FrontArgs, ProbeArgs, ResendArgs, SamplesArgs, ServiceArgs};
+use crate::role::{FrontArgs, ProbeArgs, RabbitMqArgs, ResendArgs, SamplesArgs, ServiceArgs};
 use crate::runner::RunArgs;
 
 /// What `shop` was asked to do.
@@ -15,7 +15,8 @@ use crate::runner::RunArgs;
     about = "Places orders through a saga over five services, breaks things on the way, and checks the books",
     after_help = "Exit code: 0 when everything came out right, 1 when not, 2 for wrong arguments.\n\n\
         Examples:\n  shop\n  shop --serve\n  shop --scenario coordinator-dies --keep /tmp/shop\n  \
-        shop --store postgres://localhost/amends --shop-database postgres://localhost/shop_{service}",
+        shop --store postgres://localhost/amends --shop-database postgres://localhost/shop_{service}\n  \
+        shop --broker rabbitmq --scenario undo-dies",
     args_conflicts_with_subcommands = true
 )]
 pub struct Cli {
@@ -43,6 +44,9 @@ pub enum Command {
     /// Run the coordinator: `amends serve`, ended by the end of standard input
     #[command(hide = true)]
     Coordinator(CoordinatorArgs),
+    /// Run a private RabbitMQ server, ended by the end of standard input
+    #[command(hide = true, name = "rabbitmq")]
+    RabbitMq(RabbitMqArgs),
 }
 
 /// Arguments of `shop coordinator`.

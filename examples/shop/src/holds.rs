@@ -24,6 +24,14 @@ pub const COUPON_USE: &str = "coupon.use";
 pub const USER_DEDUCT: &str = "user.deduct";
 /// The order is confirmed, not yet committed.
 pub const ORDER_CONFIRM: &str = "order.confirm";
+/// Stock is put back, not yet committed.
+pub const GOODS_RELEASE: &str = "goods.release";
+/// The coupon is given back, not yet committed.
+pub const COUPON_GIVE_BACK: &str = "coupon.give-back";
+/// The balance is paid back, not yet committed.
+pub const USER_REFUND: &str = "user.refund";
+/// The order is cancelled, not yet committed.
+pub const ORDER_ABANDON: &str = "order.abandon";
 
 /// The service's side of all holds.
 #[derive(Clone, Debug, Default)]

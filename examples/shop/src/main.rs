@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use shop::cli::{Cli, Command, CoordinatorArgs};
-use shop::role::{exit_with_stdin, run_front, run_probe, run_resend, run_samples, run_service};
+use shop::role::{
+    exit_with_stdin, run_front, run_probe, run_rabbitmq, run_resend, run_samples, run_service,
+};
 use shop::runner::{self, Verdict};
 use tracing_subscriber::EnvFilter;
 
@@ -42,6 +44,10 @@ fn main() -> ExitCode {
         }),
         Some(Command::Probe(args)) => on_runtime(async {
             run_probe(&args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Some(Command::RabbitMq(args)) => on_runtime(async {
+            run_rabbitmq(args).await?;
             Ok(ExitCode::SUCCESS)
         }),
         None => on_runtime(async {

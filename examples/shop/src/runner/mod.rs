@@ -5,6 +5,7 @@
 //! It ends with success only if every scenario ended as it should and the
 //! invariants held after each of them. No process outlives it.
 
+mod broker;
 mod process;
 mod scenario;
 mod stage;
@@ -21,6 +22,7 @@ pub use process::ProcessError;
 
 use crate::invariants;
 use crate::role::{Role, the_end};
+use broker::BrokerAt;
 use scenario::Scenario;
 use stage::Stage;
 use story::{Story, Tone};
@@ -41,6 +43,17 @@ pub struct RunArgs {
     /// Where the coordinator keeps its log: sqlite:FILE or postgres://..
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+    /// What carries messages: embedded (the coordinator's store), amqp://.. or amqps://..
+    /// (a RabbitMQ server), or rabbitmq (a private one, started with scripts/test-servers)
+    #[arg(
+        long,
+        env = "AMENDS_BROKER__URL",
+        hide_env_values = true,
+        value_name = "BROKER",
+        default_value = "embedded",
+        hide_default_value = true
+    )]
+    broker: BrokerAt,
     /// The services' databases, with {service} in the name: postgres://localhost/shop_{service}
     #[arg(long, value_name = "URL", value_parser = with_service)]
     shop_database: Option<String>,
@@ -97,6 +110,8 @@ pub async fn run(args: RunArgs) -> Result<Verdict, RunnerError> {
     let (folder, _temporary) = folder(args.keep.as_ref())?;
     let setting = Setting {
         folder,
+        kept: args.keep.is_some(),
+        broker: args.broker.clone(),
         store: args.store.clone(),
         shop_database: args.shop_database.clone(),
         listen: args.listen.clone(),
@@ -173,6 +188,9 @@ fn introduce(stage: &Stage) {
     };
     let address = world.coordinator.address.to_string();
     row("coordinator", address, format!("its log in {store}"));
+    if let Some(address) = world.broker.address() {
+        row("rabbitmq", address, "carries messages".to_owned());
+    }
     for (role, address) in world.services() {
         let database = kind(&world.setting.database(role));
         let what = format!("its tables in {database}");

@@ -13,12 +13,6 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-/// A process that is not ready by then will never be.
-const MAX_START: Duration = Duration::from_secs(30);
-
-/// How long an orderly end may take.
-const MAX_STOP: Duration = Duration::from_secs(5);
-
 /// Lines of a log that are worth showing.
 const MAX_LOG_LINES: usize = 30;
 
@@ -28,7 +22,13 @@ pub(super) struct Plan {
     pub(super) name: &'static str,
     pub(super) program: PathBuf,
     pub(super) args: Vec<String>,
+    /// What it finds in its environment beside what this process has in its own.
+    pub(super) environment: Vec<(&'static str, String)>,
     pub(super) log: PathBuf,
+    /// If it is not ready by then it will never be.
+    pub(super) max_start: Duration,
+    /// How long an orderly end may take.
+    pub(super) max_stop: Duration,
 }
 
 /// A process that is ready.
@@ -74,6 +74,7 @@ impl Process {
         let log = OpenOptions::new().create(true).append(true).open(&plan.log);
         let mut child = Command::new(&plan.program)
             .args(&plan.args)
+            .envs(plan.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log.map_err(failed)?)
@@ -87,7 +88,7 @@ impl Process {
         };
         let stdout = child.stdout.take().ok_or_else(not_ready)?;
         let mut lines = BufReader::new(stdout).lines();
-        let ready = timeout(MAX_START, ready_line(&mut lines)).await;
+        let ready = timeout(plan.max_start, ready_line(&mut lines)).await;
         let (address, queries) = ready.ok().flatten().ok_or_else(not_ready)?;
         // Nobody reads on, but nobody must block on a full pipe either.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
@@ -124,7 +125,10 @@ impl Process {
     /// Ends it in order, or, should it not want to, by force.
     pub(super) async fn stop(mut self) {
         drop(self.child.stdin.take());
-        if timeout(MAX_STOP, self.child.wait()).await.is_err() {
+        if timeout(self.plan.max_stop, self.child.wait())
+            .await
+            .is_err()
+        {
             self.child.kill().await.ok();
         }
     }

@@ -169,6 +169,16 @@ pub(super) async fn joined(placing: Placing) -> Result<Answer, RunnerError> {
     Ok(answer?)
 }
 
+/// Bounds a wait; `what` completes "expected ..".
+pub(super) async fn in_time<T>(
+    limit: Duration,
+    what: &str,
+    waiting: impl Future<Output = Result<T, RunnerError>>,
+) -> Result<T, RunnerError> {
+    let waited = tokio::time::timeout(limit, waiting).await;
+    waited.unwrap_or_else(|_| Err(RunnerError::Expected(what.to_owned())))
+}
+
 /// What a scenario relies on; `what` completes "expected ..".
 pub(super) fn expect(is_so: bool, what: impl Into<String>) -> Result<(), RunnerError> {
     if is_so {

@@ -3,20 +3,31 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use amends::{Client, Database};
 
 use super::RunnerError;
+use super::broker::{self, Broker, BrokerAt};
 use super::process::{Plan, Process};
 use crate::invariants::Databases;
 use crate::role::Role;
 use crate::samples;
+
+/// A process that is not ready by then will never be.
+const MAX_START: Duration = Duration::from_secs(30);
+/// How long an orderly end may take.
+const MAX_STOP: Duration = Duration::from_secs(5);
 
 /// What the world is made of.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     /// Where files go.
     pub(super) folder: PathBuf,
+    /// Whether the folder is there to stay.
+    pub(super) kept: bool,
+    /// What carries messages.
+    pub(super) broker: BrokerAt,
     /// The coordinator's store; `None` is a file in the folder.
     pub(super) store: Option<String>,
     /// The services' databases, with `{service}` in it; `None` are files in the folder.
@@ -29,6 +40,7 @@ pub(super) struct Setting {
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) setting: Setting,
+    pub(super) broker: Broker,
     pub(super) coordinator: Process,
     services: Vec<(Role, Process)>,
     front: Process,
@@ -64,8 +76,15 @@ impl Setting {
             name,
             program: program.to_owned(),
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
-            log: self.folder.join(name).with_extension("log"),
+            environment: Vec::new(),
+            log: self.log(name),
+            max_start: MAX_START,
+            max_stop: MAX_STOP,
         }
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.folder.join(name).with_extension("log")
     }
 }
 
@@ -83,13 +102,16 @@ impl World {
         };
         samples::fill(&databases).await?;
         let program = std::env::current_exe()?;
-        let coordinator = start_coordinator(&setting, &program).await?;
+        let keep = setting.kept.then_some(setting.folder.as_path());
+        let broker = Broker::start(&setting.broker, keep, setting.log("rabbitmq")).await?;
+        let coordinator = start_coordinator(&setting, &program, &broker).await?;
         let url = url(coordinator.address);
         let services = start_services(&setting, &program, &url).await?;
         let front = start_front(&setting, &program, &url, &services).await?;
         Ok(Self {
             client: Client::connect(url)?,
             setting,
+            broker,
             coordinator,
             services,
             front,
@@ -123,7 +145,7 @@ impl World {
         let all = std::iter::once(&self.coordinator)
             .chain(services)
             .chain([&self.front]);
-        all.map(Process::log).collect()
+        all.map(Process::log).chain(self.broker.log()).collect()
     }
 
     /// Ends everything in order: customers first.
@@ -132,14 +154,27 @@ impl World {
         for (_, process) in self.services {
             process.stop().await;
         }
+        // What is thrown away leaves nothing behind at a server that stays.
+        let forgotten = self.setting.store.is_none() && !self.setting.kept;
+        if forgotten && matches!(self.broker, Broker::Url(_)) {
+            broker::clear(&url(self.coordinator.address)).await.ok();
+        }
         self.coordinator.stop().await;
+        self.broker.stop().await;
     }
 }
 
-async fn start_coordinator(setting: &Setting, program: &Path) -> Result<Process, RunnerError> {
+async fn start_coordinator(
+    setting: &Setting,
+    program: &Path,
+    broker: &Broker,
+) -> Result<Process, RunnerError> {
     let store = setting.store();
     let args = ["coordinator", "--store", &store, "--listen", "127.0.0.1:0"];
-    Ok(Process::start(setting.plan(program, "coordinator", &args)).await?)
+    let mut plan = setting.plan(program, "coordinator", &args);
+    // Not as an argument: it holds a password, and arguments can be read by everybody.
+    plan.environment = vec![("AMENDS_BROKER__URL", broker.url()?)];
+    Ok(Process::start(plan).await?)
 }
 
 async fn start_services(

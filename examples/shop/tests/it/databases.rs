@@ -93,7 +93,7 @@ pub(crate) async fn with_mysql(names: &[&str], test: impl AsyncFnOnce(&str)) {
     done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
-fn server(variable: &str) -> String {
+pub(crate) fn server(variable: &str) -> String {
     std::env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} is not set: run the tests with ./test"))
 }

@@ -9,6 +9,7 @@
     unreachable_pub
 )]
 
+mod broker;
 mod compose;
 mod coupon;
 mod databases;

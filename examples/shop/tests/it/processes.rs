@@ -41,6 +41,11 @@ async fn wrong_arguments_are_explained() {
     )
     .await;
     check(
+        &["--broker", "kafka://h"],
+        "it must be embedded, rabbitmq, or",
+    )
+    .await;
+    check(
         &["service", "stock"],
         "[possible values: order, goods, coupon, user, mail]",
     )

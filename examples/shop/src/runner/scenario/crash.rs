@@ -8,7 +8,7 @@ use crate::domain::{Cents, PlaceOrder};
 use crate::holds;
 use crate::role::Role;
 use crate::runner::RunnerError;
-use crate::runner::stage::{Stage, expect, expect_answer, joined};
+use crate::runner::stage::{Stage, expect, expect_answer, in_time, joined};
 use crate::runner::story::Tone;
 use crate::samples::{COUPON_PRICE, USER};
 use crate::services::user::table::{self, MoneyLogType};
@@ -130,10 +130,5 @@ async fn logged(
         }
         Ok::<(), RunnerError>(())
     };
-    let in_time = tokio::time::timeout(MAX_STEP, committed).await;
-    in_time.unwrap_or_else(|_| {
-        Err(RunnerError::Expected(
-            "the movement of money to be committed".into(),
-        ))
-    })
+    in_time(MAX_STEP, "the movement of money to be committed", committed).await
 }

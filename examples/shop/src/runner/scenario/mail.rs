@@ -9,12 +9,13 @@ use crate::domain::Cents;
 use crate::invariants;
 use crate::role::Role;
 use crate::runner::RunnerError;
-use crate::runner::stage::{Stage, expect, expect_answer};
+use crate::runner::stage::{Stage, expect, expect_answer, in_time};
 use crate::runner::story::Tone;
 use crate::services::mail::table;
 
-/// What waits is delivered by then.
-const MAX_DELIVERY: Duration = Duration::from_secs(15);
+/// What waits is delivered by then. An order service that was killed holds the lease of its
+/// outbox for 15 s.
+const MAX_DELIVERY: Duration = Duration::from_secs(45);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 const ORDERS: usize = 3;
 
@@ -33,13 +34,18 @@ pub(super) async fn mail_is_away(stage: &mut Stage) -> Result<(), RunnerError> {
         stage.tell_end(&order, &answer).await?;
         expect_answer(&answer, 201, "")?;
     }
-    in_time("the messages to be sent", all_sent(stage)).await?;
+    in_time(MAX_DELIVERY, "the messages to be sent", all_sent(stage)).await?;
     stage
         .story
         .tell("meanwhile", "the messages about them are sent and wait");
     stage.world.service(Role::Mail)?.restart().await?;
     stage.story.tell("restart", "mail is back");
-    in_time("a mail about each confirmed order", all_written(stage)).await?;
+    in_time(
+        MAX_DELIVERY,
+        "a mail about each confirmed order",
+        all_written(stage),
+    )
+    .await?;
     let (confirmed, mails) = (confirmed(stage).await?, mails(stage).await?);
     let text = format!(
         "{} confirmed orders, {} mails",
@@ -87,13 +93,4 @@ async fn all_written(stage: &Stage) -> Result<(), RunnerError> {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-}
-
-/// Bounds a wait; `what` completes "expected ..".
-async fn in_time(
-    what: &str,
-    waiting: impl Future<Output = Result<(), RunnerError>>,
-) -> Result<(), RunnerError> {
-    let waited = tokio::time::timeout(MAX_DELIVERY, waiting).await;
-    waited.unwrap_or_else(|_| Err(RunnerError::Expected(what.to_owned())))
 }

@@ -5,6 +5,7 @@ mod crowd;
 mod mail;
 mod order;
 mod refusal;
+mod undo_dies;
 
 use amends::BoxFuture;
 
@@ -20,7 +21,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) static ALL: [Scenario; 11] = [
+pub(super) static ALL: [Scenario; 12] = [
     Scenario {
         name: "order",
         title: "An order with a coupon and a part from the balance",
@@ -75,6 +76,11 @@ pub(super) static ALL: [Scenario; 11] = [
         name: "crowd",
         title: "200 buyers at once for 100 tickets",
         play: |stage| Box::pin(crowd::crowd(stage)),
+    },
+    Scenario {
+        name: "undo-dies",
+        title: "Each process is killed in turn, in the middle of an undo",
+        play: |stage| Box::pin(undo_dies::each_in_turn(stage)),
     },
 ];
 

@@ -48,6 +48,7 @@ impl Coupons {
             let text = format!("coupon {id} is not with order {}", req.order_id);
             return Err(StepError::unknown(text));
         }
+        self.holds.pass(holds::COUPON_GIVE_BACK).await?;
         Ok(())
     }
 }

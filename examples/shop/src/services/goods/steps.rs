@@ -58,6 +58,7 @@ impl Goods {
         )
         .await?;
         table::put_back(conn, req.goods_id, done.number).await?;
+        self.holds.pass(holds::GOODS_RELEASE).await?;
         Ok(())
     }
 }

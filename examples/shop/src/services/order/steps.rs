@@ -36,10 +36,11 @@ impl Orders {
     /// Cancels the order that was not confirmed.
     pub async fn abandon(&self, conn: &mut Conn, req: &PlaceOrder, _: &Created) -> StepResult<()> {
         let (from, to) = (OrderStatus::Unconfirmed, OrderStatus::Cancelled);
-        if table::change_status(conn, &req.order_id, from, to).await? {
-            return Ok(());
+        if !table::change_status(conn, &req.order_id, from, to).await? {
+            must_be_cancelled(table::find(conn, &req.order_id).await?)?;
         }
-        must_be_cancelled(table::find(conn, &req.order_id).await?)
+        self.holds.pass(holds::ORDER_ABANDON).await?;
+        Ok(())
     }
 
     /// Confirms the order, if nobody cancelled it meanwhile and the services

@@ -67,6 +67,7 @@ impl Users {
         }
         table::log(conn, *user_id, order_id, MoneyLogType::Refund, done.paid).await?;
         table::put_back(conn, *user_id, done.paid).await?;
+        self.holds.pass(holds::USER_REFUND).await?;
         Ok(())
     }
 }
