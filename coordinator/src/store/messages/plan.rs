@@ -154,12 +154,19 @@ pub(super) fn makes_waiting(write: &MessageWrite) -> bool {
     }
 }
 
-/// Whether each change is about another message, or about it in another group.
+/// Whether the order of the changes makes no difference: each is about another message, or about
+/// it in another group. So are that an outside broker has a message and that a group has
+/// handled it: they change different rows, and often come together.
 fn is_free_of_order(batch: &[MessageWrite]) -> bool {
     let mut changed = HashSet::with_capacity(batch.len());
+    let mut carried = HashSet::new();
     let mut settled = HashSet::with_capacity(batch.len());
     for write in batch {
         let new = match write {
+            MessageWrite::Publish { id, fanout, .. } if fanout.is_empty() => {
+                carried.insert(id);
+                changed.insert(id)
+            }
             MessageWrite::Accept { message, .. } => changed.insert(&message.id),
             MessageWrite::Claim { id, .. }
             | MessageWrite::Publish { id, .. }
@@ -176,5 +183,6 @@ fn is_free_of_order(batch: &[MessageWrite]) -> bool {
             return false;
         }
     }
-    changed.is_empty() || !settled.iter().any(|(id, _)| changed.contains(id))
+    let is_alone = |id| !changed.contains(id) || carried.contains(id);
+    changed.is_empty() || settled.iter().all(|(id, _)| is_alone(*id))
 }

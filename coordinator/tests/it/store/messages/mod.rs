@@ -43,6 +43,7 @@ conformance! {
         everything_is_there_after_reopening;
     publishing:
         publishing_fans_out_once
+        what_is_carried_and_what_is_handled_may_come_together
         a_wrong_owner_or_generation_changes_nothing
         failed_attempts_are_counted_and_wait
         a_claimed_message_cannot_be_taken_back

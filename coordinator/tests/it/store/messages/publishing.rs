@@ -9,8 +9,8 @@ use amends_core::time::Timestamp;
 
 use super::super::place::Place;
 use super::samples::{
-    NOW, cancel, claim, committed, conflict, id, load, message, plain, publish, ready, state,
-    write, write_all,
+    NOW, cancel, claim, committed, conflict, delivery, done, id, load, message, plain, publish,
+    ready, settle, state, write, write_all,
 };
 
 fn fail(text: &str, next_try_at: i64) -> MessageWrite {
@@ -27,6 +27,27 @@ fn retry_now(text: &str, now: i64) -> MessageWrite {
     MessageWrite::RetryNow {
         id: id(text),
         now: Timestamp(now),
+    }
+}
+
+/// With an outside broker both are noted at about the same time, in either order.
+pub(super) async fn what_is_carried_and_what_is_handled_may_come_together(place: &Place) {
+    let store = place.messages("a").await;
+    let (m, n) = (message("m"), message("n"));
+    write_all(&*store, &[committed(&m), committed(&n)]).await;
+    let batch = [
+        publish("m", &[]),
+        settle("g", &m, 1, done()),
+        settle("g", &n, 1, done()),
+        publish("n", &[]),
+    ];
+    for _ in 0..2 {
+        write_all(&*store, &batch).await;
+        for text in ["m", "n"] {
+            assert_eq!(state(&*store, text).await, "PUBLISHED");
+            let delivery = delivery(&*store, "g", text).await.unwrap();
+            assert_eq!(delivery.state.as_str(), "DONE");
+        }
     }
 }
 
