@@ -1,7 +1,8 @@
 //! Who has seen which message, and when.
 //!
 //! Guarantees: a message counts once, when both its publisher has the answer and its consumer
-//! has the message, in whichever order they come.
+//! has the message, in whichever order they come. Its time runs from the publish call to the
+//! consumer: from outside nobody sees the commit in between, and the answer may well come last.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,8 +24,10 @@ pub(super) struct Book {
 
 #[derive(Debug, Default)]
 struct Pages {
-    /// Seen by one of the two, with the time.
-    half: HashMap<u64, Half>,
+    /// Published, and not yet seen by both.
+    open: HashMap<u64, Open>,
+    /// Delivered without having been published, or once more.
+    surplus: u64,
     /// Answered and not yet delivered.
     awaited: usize,
     latencies: Latencies,
@@ -32,23 +35,36 @@ struct Pages {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Half {
-    Answered(Instant),
-    Delivered,
+struct Open {
+    begun: Instant,
+    answered: bool,
+    /// How long it took to the consumer.
+    took: Option<Duration>,
 }
 
 impl Book {
+    /// These are about to be published.
+    pub(super) fn begun(&self, numbers: impl Iterator<Item = u64>) {
+        let open = Open {
+            begun: monotonic(),
+            answered: false,
+            took: None,
+        };
+        let open = numbers.map(|number| (number, open));
+        self.pages().open.extend(open);
+    }
+
     /// The publisher knows that these are durable.
     pub(super) fn answered(&self, numbers: impl Iterator<Item = u64>) {
-        let now = monotonic();
         let mut pages = self.pages();
         for number in numbers {
-            match pages.half.remove(&number) {
-                Some(Half::Delivered) => pages.latencies.push(0),
-                _ => {
-                    pages.half.insert(number, Half::Answered(now));
-                    pages.awaited += 1;
-                }
+            let Some(open) = pages.open.get_mut(&number) else {
+                continue;
+            };
+            open.answered = true;
+            match open.took {
+                Some(took) => pages.close(number, took),
+                None => pages.awaited += 1,
             }
         }
     }
@@ -58,15 +74,16 @@ impl Book {
         let now = monotonic();
         let mut pages = self.pages();
         for (number, late) in numbers {
-            match pages.half.remove(&number) {
-                Some(Half::Answered(then)) => {
-                    let took = now.saturating_duration_since(then);
-                    pages.latencies.push(micros(took));
-                    pages.awaited -= 1;
+            match pages.open.get_mut(&number) {
+                Some(open) if open.took.is_none() => {
+                    let took = now.saturating_duration_since(open.begun);
+                    open.took = Some(took);
+                    if open.answered {
+                        pages.close(number, took);
+                        pages.awaited -= 1;
+                    }
                 }
-                _ => {
-                    pages.half.insert(number, Half::Delivered);
-                }
+                _ => pages.surplus += 1,
             }
             if let Some(late) = late {
                 pages.lateness.push(micros(late));
@@ -78,7 +95,7 @@ impl Book {
     }
 
     /// Waits until all that was answered has been delivered, and takes the page
-    /// out: how long each took from its answer to its consumer.
+    /// out: how long each took to its consumer.
     pub(super) async fn drained(&self, at_most: Duration) -> Tally {
         self.wait(at_most).await;
         let pages = std::mem::take(&mut *self.pages());
@@ -86,11 +103,13 @@ impl Book {
             latencies: pages.latencies,
             ..Tally::default()
         };
-        for half in pages.half.into_values() {
-            tally.add_fault(Fault(match half {
-                Half::Answered(_) => format!("not delivered within {at_most:?}"),
-                Half::Delivered => "delivered twice, or never answered".to_owned(),
-            }));
+        for open in pages.open.into_values() {
+            if open.answered {
+                tally.add_fault(Fault(format!("not delivered within {at_most:?}")));
+            }
+        }
+        for _ in 0..pages.surplus {
+            tally.add_fault(Fault("delivered more than once".to_owned()));
         }
         tally
     }
@@ -124,6 +143,14 @@ impl Book {
     }
 }
 
+impl Pages {
+    /// Both have seen it.
+    fn close(&mut self, number: u64, took: Duration) {
+        self.open.remove(&number);
+        self.latencies.push(micros(took));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,11 +158,12 @@ mod tests {
     #[tokio::test]
     async fn a_message_counts_when_both_have_seen_it() {
         let book = Book::default();
+        book.begun([1, 2, 3, 4, 5].into_iter());
         book.answered([1, 2, 3].into_iter());
-        book.delivered([(4, None), (1, None), (2, None), (2, None)].into_iter());
+        book.delivered([(4, None), (1, None), (2, None), (2, None), (5, None)].into_iter());
         book.answered([4].into_iter());
         let tally = book.drained(Duration::ZERO).await;
-        assert_eq!(tally.count(), 3);
+        assert_eq!(tally.count(), 3, "5 was never answered");
         let faults: Vec<_> = tally.faults.into_values().collect();
         assert_eq!(faults, [1, 1], "3 is missing, 2 came twice");
         assert_eq!(book.drained(Duration::ZERO).await.fault_count(), 0);

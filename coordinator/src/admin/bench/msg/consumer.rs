@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
 use super::book::Book;
@@ -29,6 +29,9 @@ use crate::clock::{Clock as _, SystemClock};
 const CREDIT: u32 = 512;
 /// Requests of a consumer on their way.
 const REQUESTS: usize = 64;
+/// How often and when to try again while the broker is not there yet.
+const MAX_JOIN_ATTEMPTS: u32 = 100;
+const JOIN_AGAIN: Duration = Duration::from_millis(100);
 /// Well within the lease.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
@@ -55,22 +58,8 @@ impl Consumers {
         let group = format!("bench-{}", Uuid::now_v7());
         let mut tasks = Vec::new();
         for core in cores.iter().cycle().take(count) {
-            let (requests, receiver) = mpsc::channel(REQUESTS);
-            let subscribe = Request::Subscribe(Subscribe {
-                subscription: Some(Subscription {
-                    group: group.clone(),
-                    topic: TOPIC.to_owned(),
-                    ..Subscription::default()
-                }),
-                instance_id: String::new(),
-                credit: CREDIT,
-            });
-            say(&requests, subscribe).await;
-            let stream = clients
-                .next()
-                .consume(ReceiverStream::new(receiver))
-                .await?;
-            let task = consume(stream.into_inner(), requests, Arc::clone(book));
+            let (stream, requests) = join(clients, &group).await?;
+            let task = consume(stream, requests, Arc::clone(book));
             tasks.push(core.spawn(task).abort_handle());
         }
         Ok(Self { group, tasks })
@@ -98,6 +87,36 @@ impl Consumers {
         };
         clients.next().delete_subscription(request).await?;
         Ok(())
+    }
+}
+
+/// A consumer of the group; waits for the broker, to which the coordinator may still be connecting.
+async fn join(
+    clients: &Clients,
+    group: &str,
+) -> Result<(Streaming<ConsumeResponse>, mpsc::Sender<ConsumeRequest>), CommandError> {
+    let mut attempts = MAX_JOIN_ATTEMPTS;
+    loop {
+        let (requests, receiver) = mpsc::channel(REQUESTS);
+        let subscribe = Request::Subscribe(Subscribe {
+            subscription: Some(Subscription {
+                group: group.to_owned(),
+                topic: TOPIC.to_owned(),
+                ..Subscription::default()
+            }),
+            instance_id: String::new(),
+            credit: CREDIT,
+        });
+        say(&requests, subscribe).await;
+        let joined = clients.next().consume(ReceiverStream::new(receiver)).await;
+        match joined {
+            Ok(stream) => return Ok((stream.into_inner(), requests)),
+            Err(status) if status.code() == Code::Unavailable && attempts > 1 => {
+                attempts -= 1;
+                tokio::time::sleep(JOIN_AGAIN).await;
+            }
+            Err(status) => return Err(status.into()),
+        }
     }
 }
 

@@ -73,6 +73,7 @@ impl Publishers {
         let request = PublishMessagesRequest {
             messages: messages.collect(),
         };
+        self.book.begun(numbers.clone());
         self.clients.next().publish_messages(request).await?;
         self.book.answered(numbers);
         Ok(())

@@ -17,7 +17,7 @@ use crate::admin::output::{pairs, print_one};
 pub(super) struct Round {
     /// What publishers saw, call by call.
     pub(super) accepted: Tally,
-    /// From the answer to the consumer, message by message.
+    /// From the publish call to the consumer, message by message.
     pub(super) delivered: Tally,
     /// What lapin alone published.
     pub(super) direct: Tally,
@@ -82,7 +82,7 @@ struct Report {
     per_second: f64,
     /// Messages that were durable at the coordinator.
     accepted_per_second: f64,
-    /// From the publisher's answer to the consumer.
+    /// From the publish call to the consumer, the commit included.
     p50_ms: Option<f64>,
     p99_ms: Option<f64>,
     p999_ms: Option<f64>,
@@ -206,7 +206,7 @@ impl Report {
             (
                 "p50 / p99 / p99.9",
                 format!(
-                    "{} / {} / {} ms from commit to consumer",
+                    "{} / {} / {} ms from publish call to consumer",
                     ms(self.p50_ms),
                     ms(self.p99_ms),
                     ms(self.p999_ms)
