@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::cores::Cores;
 use crate::engine::{Engine, EngineParts};
 use crate::grpc::{ApiParts, routes};
-use crate::messages::{Commands, Messages};
+use crate::messages::{Commands, HalfOptions, Halves, Messages};
 use crate::participant::{Outbound, Registry};
 use crate::worker::{self, Cleaner, Lease, MessageCleaner, Outbox, Recovery, Sleepers, Sweeper};
 
@@ -68,6 +68,7 @@ impl Coordinator {
         let api = ApiParts {
             engine: engine.clone(),
             messages: messages.clone(),
+            halves: Halves::new(messages.clone(), HalfOptions::default()),
             registry: registry.clone(),
             commands,
             allow: config.participants.allow.clone(),

@@ -24,6 +24,7 @@ use amends_core::time::Timestamp;
 use amends_proto::v1::admin_service_server::AdminServiceServer;
 use amends_proto::v1::consumer_service_server::ConsumerServiceServer;
 use amends_proto::v1::dead_letter_service_server::DeadLetterServiceServer;
+use amends_proto::v1::half_message_service_server::HalfMessageServiceServer;
 use amends_proto::v1::message_service_server::MessageServiceServer;
 use amends_proto::v1::registry_service_server::RegistryServiceServer;
 use amends_proto::v1::report_service_server::ReportServiceServer;
@@ -37,7 +38,7 @@ pub use registry::from_stored;
 
 use crate::config::AllowList;
 use crate::engine::Engine;
-use crate::messages::{Commands, Messages};
+use crate::messages::{Commands, Halves, Messages};
 use crate::participant::Registry;
 
 /// A message holds at most this many bodies of the largest size …
@@ -53,6 +54,8 @@ pub struct ApiParts {
     pub engine: Engine,
     /// Messages.
     pub messages: Messages,
+    /// Half messages.
+    pub halves: Halves,
     /// The participants.
     pub registry: Arc<Registry>,
     /// Who waits for what participants report.
@@ -79,6 +82,7 @@ pub fn routes(
     let ApiParts {
         engine,
         messages,
+        halves,
         registry,
         commands,
         allow,
@@ -87,10 +91,7 @@ pub fn routes(
         recovered,
         token,
     } = parts;
-    let limit = usize::try_from(max_body_bytes)
-        .unwrap_or(usize::MAX)
-        .saturating_mul(BODIES_PER_MESSAGE)
-        .saturating_add(MESSAGE_OVERHEAD_BYTES);
+    let limit = request_limit(max_body_bytes);
     let store = engine.store().clone();
     let check = auth::Check::new(token);
     let sagas = SagaServiceServer::new(saga::Sagas {
@@ -113,6 +114,12 @@ pub fn routes(
     let message_limit = limit.max(MIN_PUBLISH_BYTES);
     let publishing =
         MessageServiceServer::new(message_api.clone()).max_decoding_message_size(message_limit);
+    let half_api = message::HalfApi {
+        halves,
+        max_bytes: max_body_bytes,
+    };
+    let half_messages =
+        HalfMessageServiceServer::new(half_api).max_decoding_message_size(message_limit);
     let consumers = ConsumerServiceServer::new(message_api.clone());
     let dead_letters =
         DeadLetterServiceServer::new(message_api).max_decoding_message_size(message_limit);
@@ -133,6 +140,7 @@ pub fn routes(
         .add_service(InterceptedService::new(transactions, check.clone()))
         .add_service(InterceptedService::new(registrations, check.clone()))
         .add_service(InterceptedService::new(publishing, check.clone()))
+        .add_service(InterceptedService::new(half_messages, check.clone()))
         .add_service(InterceptedService::new(consumers, check.clone()))
         .add_service(InterceptedService::new(dead_letters, check.clone()))
         .add_service(InterceptedService::new(reports, check.clone()))
@@ -140,4 +148,12 @@ pub fn routes(
         .add_service(health_service)
         .add_service(reflection);
     Ok((routes, health))
+}
+
+/// The largest request, in bytes.
+fn request_limit(max_body_bytes: u64) -> usize {
+    usize::try_from(max_body_bytes)
+        .unwrap_or(usize::MAX)
+        .saturating_mul(BODIES_PER_MESSAGE)
+        .saturating_add(MESSAGE_OVERHEAD_BYTES)
 }

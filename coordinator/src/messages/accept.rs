@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use amends_core::message::{GroupName, Message, MessageId};
+use amends_core::message::{GroupName, Message, MessageId, SharedMessage};
 use amends_core::time::Timestamp;
 use tokio::sync::oneshot;
 
@@ -72,22 +72,8 @@ impl Messages {
             Deliver::At(at) => Some(at),
             Deliver::After(span) => Some(now + span),
         };
-        let id = match new.id {
-            Some(id) => id,
-            None => MessageId::new(&uuid::Uuid::now_v7().to_string())
-                .map_err(|error| MessagesError::Invalid(error.to_string()))?,
-        };
-        let message = Arc::new(Message {
-            id,
-            topic: new.topic,
-            tag: new.tag,
-            key: new.key,
-            order_key: new.order_key,
-            headers: new.headers,
-            payload: new.payload,
-            deliver_at,
-            created_at: now,
-        });
+        let relative = matches!(new.deliver, Deliver::After(_));
+        let message = message(new, deliver_at, now)?;
         let at_once = !self.inner.is_external() && deliver_at.is_none_or(|at| at <= now);
         let fanout = if at_once {
             self.inner.table.groups_for(&message)
@@ -96,13 +82,37 @@ impl Messages {
         };
         Ok(Candidate {
             message,
-            relative: matches!(new.deliver, Deliver::After(_)),
+            relative,
             fanout,
         })
     }
 }
 
-fn check(messages: &[NewMessage]) -> Result<(), MessagesError> {
+/// A message that is about to be recorded.
+pub(super) fn message(
+    new: NewMessage,
+    deliver_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<SharedMessage, MessagesError> {
+    let id = match new.id {
+        Some(id) => id,
+        None => MessageId::new(&uuid::Uuid::now_v7().to_string())
+            .map_err(|error| MessagesError::Invalid(error.to_string()))?,
+    };
+    Ok(Arc::new(Message {
+        id,
+        topic: new.topic,
+        tag: new.tag,
+        key: new.key,
+        order_key: new.order_key,
+        headers: new.headers,
+        payload: new.payload,
+        deliver_at,
+        created_at: now,
+    }))
+}
+
+pub(super) fn check(messages: &[NewMessage]) -> Result<(), MessagesError> {
     if messages.is_empty() || messages.len() > MAX_PUBLISH {
         return Err(MessagesError::Invalid(format!(
             "{} messages in one call, 1 to {MAX_PUBLISH} are allowed",
@@ -201,7 +211,7 @@ fn results(candidates: &[Candidate], outcome: JobOutcome) -> Result<Vec<Accepted
                     return Err(MessagesError::AlreadyExists { id, difference });
                 }
             },
-            Written::Conflict { .. } => {
+            Written::Conflict { .. } | Written::HalfExists(_) | Written::Decided(_) => {
                 return Err(MessagesError::Invalid(format!(
                     "the store cannot take message {id}"
                 )));
@@ -215,6 +225,13 @@ fn results(candidates: &[Candidate], outcome: JobOutcome) -> Result<Vec<Accepted
 /// What differs between a message and one of the same id that is there already.
 fn difference(candidate: &Candidate, found: &Message) -> Option<&'static str> {
     let new = &candidate.message;
+    let at_another_time = new.deliver_at.is_some() != found.deliver_at.is_some()
+        || (!candidate.relative && new.deliver_at != found.deliver_at);
+    content_difference(new, found).or(at_another_time.then_some("deliver_time"))
+}
+
+/// The same, whenever they are to be delivered.
+pub(super) fn content_difference(new: &Message, found: &Message) -> Option<&'static str> {
     if new.topic != found.topic {
         Some("topic")
     } else if new.tag != found.tag {
@@ -227,10 +244,6 @@ fn difference(candidate: &Candidate, found: &Message) -> Option<&'static str> {
         Some("headers")
     } else if new.payload != found.payload {
         Some("payload")
-    } else if new.deliver_at.is_some() != found.deliver_at.is_some()
-        || (!candidate.relative && new.deliver_at != found.deliver_at)
-    {
-        Some("deliver_time")
     } else {
         None
     }

@@ -255,8 +255,11 @@ fn result(resolving: &Resolving, written: Written) -> ItemResult {
             outcome: ItemOutcome::Done { new_id },
         },
         Written::Exists(_) => refused(id, "MESSAGE_ID_REUSED", "the new id is taken"),
-        Written::Conflict { state } => {
-            let state = state.unwrap_or_else(|| "gone".to_owned());
+        other => {
+            let state = match other {
+                Written::Conflict { state: Some(state) } => state,
+                _ => "gone".to_owned(),
+            };
             let why = format!("it is {state}; somebody was faster");
             refused(id, "DEAD_LETTER_RESOLVED", &why)
         }

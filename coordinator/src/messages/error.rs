@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use amends_core::message::half::Verdict;
+
 use crate::broker::BrokerError;
 use crate::store::StoreError;
 
@@ -33,6 +35,33 @@ pub enum MessagesError {
     /// No such dead letter.
     #[error("there is no dead letter {0}")]
     NoDeadLetter(String),
+    /// The half id is taken, with other messages. Nothing of the call was kept.
+    #[error("half {half} was prepared before with another {difference}")]
+    HalfExists {
+        /// The half id.
+        half: String,
+        /// What differs.
+        difference: String,
+    },
+    /// No such half.
+    #[error("there is no half {0}")]
+    NoHalf(String),
+    /// The opposite verdict stands.
+    #[error("half {half} was decided before: {}", .verdict.state().as_str())]
+    HalfDecided {
+        /// The half id.
+        half: String,
+        /// What was decided.
+        verdict: Verdict,
+    },
+    /// It was prepared for another producer group.
+    #[error("half {half} belongs to another producer group than {producer}")]
+    AnotherProducer {
+        /// The half id.
+        half: String,
+        /// The group that asked.
+        producer: String,
+    },
     /// Another coordinator delivers to this group.
     #[error("the coordinator at {address} delivers to this group")]
     NotGroupOwner {
@@ -69,6 +98,10 @@ impl MessagesError {
             Self::NotFound(_) => "MESSAGE_NOT_FOUND",
             Self::NoSubscription { .. } => "SUBSCRIPTION_NOT_FOUND",
             Self::NoDeadLetter(_) => "DEAD_LETTER_NOT_FOUND",
+            Self::HalfExists { .. } => "HALF_ID_REUSED",
+            Self::NoHalf(_) => "HALF_NOT_FOUND",
+            Self::HalfDecided { .. } => "HALF_DECIDED",
+            Self::AnotherProducer { .. } => "HALF_OF_ANOTHER_PRODUCER",
             Self::NotGroupOwner { .. } => "NOT_GROUP_OWNER",
             Self::Unsubscribed => "UNSUBSCRIBED",
             Self::Overloaded { .. } => "OVERLOADED",

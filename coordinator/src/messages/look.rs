@@ -169,7 +169,7 @@ fn outcome(written: Option<Written>) -> ItemOutcome {
     match written {
         Some(Written::Done) => ItemOutcome::Done { new_id: None },
         Some(Written::Conflict { state: Some(state) }) => refused(&state),
-        Some(Written::Conflict { state: None } | Written::Exists(_)) | None => refused("gone"),
+        _ => refused("gone"),
     }
 }
 

@@ -21,6 +21,7 @@ mod consumer;
 mod dead;
 mod dispatch;
 mod error;
+mod half;
 mod handle;
 mod hints;
 mod look;
@@ -34,6 +35,7 @@ mod writer;
 pub use commands::Commands;
 pub use consumer::{ConsumerHandle, Deliveries};
 pub use error::MessagesError;
+pub use half::{DecideHalf, HalfOptions, HalfView, Halves, NewHalf, Prepared, Who};
 pub use handle::{MessageParts, Messages};
 pub use options::{MAX_CREDIT, MAX_ITEMS, MAX_PUBLISH, MessageOptions};
 pub use types::{

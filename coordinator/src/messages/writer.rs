@@ -308,12 +308,13 @@ impl Batch {
                 return;
             };
             let alone = job.guard.is_some() && !self.jobs.is_empty();
-            if alone || self.writes + job.writes.len() > MAX_MESSAGE_WRITES {
+            let size: usize = job.writes.iter().map(MessageWrite::size).sum();
+            if alone || self.writes + size > MAX_MESSAGE_WRITES {
                 *held = Some(job);
                 self.closed |= alone;
                 return;
             }
-            self.writes += job.writes.len();
+            self.writes += size;
             self.jobs.push(job);
         }
     }

@@ -15,10 +15,11 @@ CREATE TABLE messages (
     created_at   INTEGER NOT NULL,
     state        TEXT    NOT NULL CHECK (state IN
         ('PREPARED', 'COMMITTED', 'PUBLISHED', 'ROLLED_BACK', 'STUCK')),
-    -- The incarnation that publishes it, or asks its producer; compared by its writes.
+    -- The incarnation that publishes it, or asks its producer (then that of the first
+    -- message of a local transaction counts); compared by its writes.
     owner        TEXT    NOT NULL,
     generation   INTEGER NOT NULL CHECK (generation >= 1),
-    -- When something has to be done about it: to publish it, or to ask its producer.
+    -- When it is to be published.
     due_at       INTEGER,
     -- Attempts to publish it.
     try_count    INTEGER NOT NULL DEFAULT 0 CHECK (try_count >= 0),
@@ -26,23 +27,40 @@ CREATE TABLE messages (
     last_error   TEXT,
     published_at INTEGER,
     updated_at   INTEGER NOT NULL,
-    -- Of a half message: whom to ask, how often that was done, what it brought, who decided.
+    -- Of a half message: its local transaction, its place in that, and whom to ask.
+    half_id      TEXT,
+    half_no      INTEGER,
     producer     TEXT,
+    -- The delay that begins with the commit.
+    delay        INTEGER,
+    -- Of the first of a local transaction: when to ask next, how often an answer was asked
+    -- for, and a JSON array of the latest checks.
+    check_at     INTEGER,
     checks       INTEGER NOT NULL DEFAULT 0 CHECK (checks >= 0),
-    last_check   TEXT,
+    check_log    TEXT,
+    -- What was decided about the local transaction, when, by whom, and why.
+    verdict      TEXT CHECK (verdict IN ('COMMIT', 'ROLLBACK')),
+    decided_at   INTEGER,
     decided_by   TEXT,
+    reason       TEXT,
     -- Last, because what stands behind a long one is slow to reach.
     payload      BLOB    NOT NULL,
 
-    CONSTRAINT open_is_due CHECK
-        ((due_at IS NOT NULL) = (state IN ('PREPARED', 'COMMITTED'))),
+    CONSTRAINT committed_is_due CHECK ((due_at IS NOT NULL) = (state = 'COMMITTED')),
     CONSTRAINT only_committed_is_tried_again CHECK
         (next_try_at IS NULL OR state = 'COMMITTED'),
     CONSTRAINT published_has_time CHECK
         ((published_at IS NOT NULL) = (state = 'PUBLISHED')),
-    CONSTRAINT prepared_has_producer CHECK (state <> 'PREPARED' OR producer IS NOT NULL),
+    CONSTRAINT half_is_whole CHECK
+        ((half_id IS NULL) = (half_no IS NULL) AND (half_id IS NULL) = (producer IS NULL)),
     CONSTRAINT only_half_is_checked CHECK
-        (producer IS NOT NULL OR (checks = 0 AND last_check IS NULL AND decided_by IS NULL))
+        (half_id IS NOT NULL OR (checks = 0 AND check_log IS NULL AND verdict IS NULL)),
+    CONSTRAINT half_waits_for_verdict CHECK
+        ((half_id IS NOT NULL AND verdict IS NULL) = (state IN ('PREPARED', 'STUCK'))),
+    CONSTRAINT first_prepared_is_checked CHECK
+        ((check_at IS NOT NULL) = (state = 'PREPARED' AND half_no = 0)),
+    CONSTRAINT verdict_is_whole CHECK
+        ((verdict IS NULL) = (decided_at IS NULL) AND (verdict IS NULL) = (decided_by IS NULL))
 ) STRICT;
 
 -- Lists, newest first, and removal, oldest first; and those in a state that few are in for long.
@@ -52,6 +70,11 @@ CREATE INDEX messages_by_rare_state ON messages (state, created_at, id)
     WHERE published_at IS NULL;
 CREATE INDEX messages_by_key ON messages (key, id) WHERE key <> '';
 CREATE INDEX messages_due ON messages (owner, state, due_at, id) WHERE due_at IS NOT NULL;
+-- Half messages: by local transaction, by the group that is to be asked, and lists.
+CREATE UNIQUE INDEX messages_of_half ON messages (half_id, half_no) WHERE half_id IS NOT NULL;
+CREATE INDEX messages_to_check ON messages (owner, producer, check_at, id)
+    WHERE check_at IS NOT NULL;
+CREATE INDEX messages_first_of_half ON messages (created_at, id) WHERE half_no = 0;
 
 -- One row for each message in a group that it was given to.
 CREATE TABLE deliveries (

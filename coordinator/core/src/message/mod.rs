@@ -4,6 +4,7 @@
 //! coordinator's matter.
 
 pub mod filter;
+pub mod half;
 mod headers;
 mod names;
 mod subscription;

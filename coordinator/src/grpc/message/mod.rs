@@ -1,4 +1,5 @@
-//! Messages on the wire: `MessageService`, `ConsumerService`, `DeadLetterService`.
+//! Messages on the wire: `MessageService`, `ConsumerService`, `DeadLetterService`,
+//! `HalfMessageService`.
 //!
 //! `read` and `show` translate, `consume` holds a consumer's stream, each
 //! service sits in a file of its own.
@@ -6,6 +7,7 @@
 mod consume;
 mod consumers;
 mod dead;
+mod half;
 mod publish;
 mod read;
 mod show;
@@ -22,6 +24,7 @@ use crate::messages::{ItemOutcome, ItemResult, Messages, MessagesError};
 
 use super::status::{DOMAIN, RETRY_SOON, status, store_error, with_details};
 
+pub(super) use half::HalfApi;
 pub(super) use show::health;
 
 /// What the three services stand on.
@@ -45,12 +48,21 @@ impl From<MessagesError> for Status {
         let message = error.to_string();
         let code = match &error {
             MessagesError::Invalid(_) => Code::InvalidArgument,
-            MessagesError::AlreadyExists { .. } => Code::AlreadyExists,
+            MessagesError::AlreadyExists { .. } | MessagesError::HalfExists { .. } => {
+                Code::AlreadyExists
+            }
             MessagesError::NotFound(_)
             | MessagesError::NoSubscription { .. }
-            | MessagesError::NoDeadLetter(_) => Code::NotFound,
-            MessagesError::Unsubscribed | MessagesError::Broker(BrokerError::Unusable { .. }) => {
-                Code::FailedPrecondition
+            | MessagesError::NoDeadLetter(_)
+            | MessagesError::NoHalf(_) => Code::NotFound,
+            MessagesError::Unsubscribed
+            | MessagesError::AnotherProducer { .. }
+            | MessagesError::Broker(BrokerError::Unusable { .. }) => Code::FailedPrecondition,
+            MessagesError::HalfDecided { verdict, .. } => {
+                let state = verdict.state().as_str().to_owned();
+                let stands = [("state".to_owned(), state)];
+                let details = ErrorDetails::with_error_info(reason, DOMAIN, stands);
+                return Status::with_error_details(Code::FailedPrecondition, message, details);
             }
             MessagesError::NotGroupOwner { address } => {
                 let owner = [("address".to_owned(), address.clone())];

@@ -13,6 +13,7 @@
 //! Not here: when to publish, which group wants what, leases of consumers (they
 //! live in memory, because they do not outlive the coordinator that gave them).
 
+mod half;
 mod plan;
 mod postgres;
 mod rows;
@@ -22,6 +23,7 @@ mod stored;
 mod stores;
 mod write;
 
+use amends_core::message::half::HalfId;
 use amends_core::message::{GroupName, MessageId, Topic};
 use amends_core::time::Timestamp;
 
@@ -30,11 +32,11 @@ use super::StoreResult;
 pub(super) use shared::Swept;
 
 pub use stored::{
-    Backlog, DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterState, DeliveryFilter,
-    GroupOwnership, Half, MessageFilter, StoredDelivery, StoredMessage, StoredSubscription,
-    Waiting, WaitingFilter,
+    Backlog, ChecksDue, DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterState, Decision,
+    DeliveryFilter, GroupOwnership, HalfFilter, MessageFilter, ProducerBacklog, StoredDelivery,
+    StoredHalf, StoredMessage, StoredSubscription, Waiting, WaitingFilter,
 };
-pub use write::{Birth, MessageWrite, Outcome, Resolution, Verdict, Written};
+pub use write::{Birth, HalfEnd, HalfMessage, MessageWrite, Outcome, Resolution, Written};
 
 /// Most writes of one [`MessageStore::write`].
 pub const MAX_MESSAGE_WRITES: usize = 512;
@@ -65,8 +67,21 @@ pub trait MessageStore: Send + Sync + 'static {
         limit: u32,
     ) -> StoreResult<'a, Vec<StoredMessage>>;
 
-    /// Own PREPARED messages whose check is due, earliest first.
-    fn checks_due(&self, until: Timestamp, limit: u32) -> StoreResult<'_, Vec<StoredMessage>>;
+    /// The messages of halves, by half and place; those that do not exist are left out.
+    fn halves<'a>(&'a self, ids: &'a [HalfId]) -> StoreResult<'a, Vec<StoredMessage>>;
+
+    /// One page of halves: the first message of each, newest first; without bodies.
+    fn list_halves<'a>(&'a self, filter: &'a HalfFilter) -> StoreResult<'a, Vec<StoredMessage>>;
+
+    /// The first messages of halves whose check is due, without bodies.
+    fn checks_due<'a>(&'a self, which: &'a ChecksDue) -> StoreResult<'a, Vec<StoredMessage>>;
+
+    /// Producer groups that own PREPARED halves wait for, by name, with the time of
+    /// the earliest check.
+    fn awaited_producers(&self) -> StoreResult<'_, Vec<(GroupName, Timestamp)>>;
+
+    /// What waits for producer groups, by name.
+    fn producer_backlogs(&self) -> StoreResult<'_, Vec<ProducerBacklog>>;
 
     /// Takes over up to `limit` PREPARED or COMMITTED messages whose owner is
     /// gone, raising their generation. How many there were; zero: no others.

@@ -11,20 +11,23 @@ use amends_core::id::Generation;
 use amends_core::message::{GroupName, Message, MessageId};
 use amends_core::time::Timestamp;
 
+use super::half::{self, Decided};
 use super::rows::NewMessage;
-use super::{Birth, MessageWrite, Outcome, Resolution, Verdict};
+use super::{Birth, MessageWrite, Outcome, Resolution};
 use crate::store::StoreError;
 use crate::store::rows::signed;
 
 /// A batch, taken apart.
 #[derive(Debug, Default)]
 pub(super) struct Plan<'a> {
-    /// New messages.
+    /// New messages, half ones too.
     pub(super) accepted: Vec<NewMessage<'a>>,
     /// COMMITTED messages that begin to be published.
     pub(super) claimed: Vec<Fenced<'a>>,
     /// COMMITTED messages that were published.
     pub(super) published: Vec<Fenced<'a>>,
+    /// Half messages that are decided.
+    pub(super) decided: Vec<Decided<'a>>,
     /// READY rows of new and of published messages, in the order of the batch.
     pub(super) fanned_out: Vec<FanOut<'a>>,
     /// Deliveries that were handled.
@@ -68,6 +71,13 @@ pub(super) fn plan(batch: &[MessageWrite]) -> Result<Option<Plan<'_>>, StoreErro
     for (at, write) in batch.iter().enumerate() {
         match write {
             MessageWrite::Accept { message, birth } => plan.accept(message, birth)?,
+            MessageWrite::Prepare { .. } => plan.accepted.extend(half::prepared(write)?),
+            MessageWrite::Decide { messages, now, .. } => {
+                plan.decided.extend(half::decided(write)?);
+                for (id, end) in messages {
+                    plan.fan_out(id, half::groups(end), *now);
+                }
+            }
             MessageWrite::Claim {
                 id,
                 generation,
@@ -138,19 +148,22 @@ pub(super) fn makes_waiting(write: &MessageWrite) -> bool {
     match write {
         MessageWrite::Accept { birth, .. } => match birth {
             Birth::Published { fanout } => !fanout.is_empty(),
-            Birth::Committed | Birth::Prepared { .. } => false,
+            Birth::Committed => false,
         },
+        MessageWrite::Decide { messages, .. } => {
+            let mut ends = messages.iter();
+            ends.any(|(_, end)| !half::groups(end).is_empty())
+        }
         MessageWrite::Publish { fanout, .. } => !fanout.is_empty(),
-        MessageWrite::Decide {
-            fanout, verdict, ..
-        } => *verdict == Verdict::Commit && !fanout.is_empty(),
         MessageWrite::Settle { outcome, .. } => *outcome != Outcome::Done,
         MessageWrite::Resolve { resolution, .. } => *resolution != Resolution::Discard,
         MessageWrite::Claim { .. }
         | MessageWrite::Fail { .. }
         | MessageWrite::Cancel { .. }
         | MessageWrite::RetryNow { .. }
-        | MessageWrite::Checked { .. } => false,
+        | MessageWrite::Prepare { .. }
+        | MessageWrite::Checked { .. }
+        | MessageWrite::AskNow { .. } => false,
     }
 }
 
@@ -161,6 +174,7 @@ fn is_free_of_order(batch: &[MessageWrite]) -> bool {
     let mut changed = HashSet::with_capacity(batch.len());
     let mut carried = HashSet::new();
     let mut settled = HashSet::with_capacity(batch.len());
+    let mut halves = HashSet::new();
     for write in batch {
         let new = match write {
             MessageWrite::Publish { id, fanout, .. } if fanout.is_empty() => {
@@ -172,9 +186,18 @@ fn is_free_of_order(batch: &[MessageWrite]) -> bool {
             | MessageWrite::Publish { id, .. }
             | MessageWrite::Fail { id, .. }
             | MessageWrite::Cancel { id, .. }
-            | MessageWrite::RetryNow { id, .. }
-            | MessageWrite::Decide { id, .. }
-            | MessageWrite::Checked { id, .. } => changed.insert(id),
+            | MessageWrite::RetryNow { id, .. } => changed.insert(id),
+            MessageWrite::Prepare { half, messages, .. } => {
+                let mut messages = messages.iter();
+                halves.insert(half) && messages.all(|it| changed.insert(&it.message.id))
+            }
+            MessageWrite::Decide { half, messages, .. } => {
+                let mut messages = messages.iter();
+                halves.insert(half) && messages.all(|(id, _)| changed.insert(id))
+            }
+            MessageWrite::Checked { half, .. } | MessageWrite::AskNow { half, .. } => {
+                halves.insert(half)
+            }
             MessageWrite::Settle { group, message, .. } => settled.insert((&message.id, group)),
             // It does not say which message it is about.
             MessageWrite::Resolve { .. } => false,

@@ -16,8 +16,9 @@ use amends_core::payload::Payload;
 use amends_core::time::Timestamp;
 use sqlx::FromRow;
 
+use super::half::HalfRow;
 use super::{
-    Birth, DeadLetter, DeadLetterId, DeadLetterState, Half, StoredDelivery, StoredMessage,
+    Birth, DeadLetter, DeadLetterId, DeadLetterState, StoredDelivery, StoredMessage,
     StoredSubscription, Waiting,
 };
 use crate::store::rows::unsigned;
@@ -41,7 +42,11 @@ pub(super) struct NewMessage<'a> {
     pub(super) due_at: Option<i64>,
     pub(super) published_at: Option<i64>,
     pub(super) updated_at: i64,
+    pub(super) half_id: Option<&'a str>,
+    pub(super) half_no: Option<i64>,
     pub(super) producer: Option<&'a str>,
+    pub(super) delay: Option<i64>,
+    pub(super) check_at: Option<i64>,
 }
 
 impl<'a> NewMessage<'a> {
@@ -55,12 +60,6 @@ impl<'a> NewMessage<'a> {
                 new.state = MessageState::Committed.as_str();
                 new.due_at = Some(message.deliver_at.unwrap_or(created_at).0);
                 new.published_at = None;
-            }
-            Birth::Prepared { producer, check_at } => {
-                new.state = MessageState::Prepared.as_str();
-                new.due_at = Some(check_at.0);
-                new.published_at = None;
-                new.producer = Some(producer.as_str());
             }
         }
         Ok(new)
@@ -91,7 +90,11 @@ impl<'a> NewMessage<'a> {
             due_at: None,
             published_at: Some(at.0),
             updated_at: at.0,
+            half_id: None,
+            half_no: None,
             producer: None,
+            delay: None,
+            check_at: None,
         })
     }
 }
@@ -114,7 +117,11 @@ macro_rules! new_message {
             .bind($new.due_at)
             .bind($new.published_at)
             .bind($new.updated_at)
+            .bind($new.half_id)
+            .bind($new.half_no)
             .bind($new.producer)
+            .bind($new.delay)
+            .bind($new.check_at)
     };
 }
 pub(super) use new_message;
@@ -174,8 +181,11 @@ impl TryFrom<MessageRow> for SharedMessage {
 /// The columns of [`StoredRow`] beside those of its message.
 macro_rules! stored_columns {
     () => {
-        "m.state, m.owner, m.generation, m.due_at, m.try_count, m.next_try_at, m.last_error, \
-         m.published_at, m.updated_at, m.producer, m.checks, m.last_check, m.decided_by"
+        concat!(
+            "m.state, m.owner, m.generation, m.try_count, m.next_try_at, m.last_error, \
+             m.published_at, m.updated_at, ",
+            $crate::store::messages::half::half_columns!()
+        )
     };
 }
 pub(super) use stored_columns;
@@ -188,39 +198,22 @@ pub(super) struct StoredRow {
     state: String,
     owner: String,
     generation: i64,
-    due_at: Option<i64>,
     try_count: i64,
     next_try_at: Option<i64>,
     last_error: Option<String>,
     published_at: Option<i64>,
     updated_at: i64,
-    producer: Option<String>,
-    checks: i64,
-    last_check: Option<String>,
-    decided_by: Option<String>,
+    #[sqlx(flatten)]
+    half: HalfRow,
 }
 
 impl TryFrom<StoredRow> for StoredMessage {
     type Error = StoreError;
 
     fn try_from(row: StoredRow) -> Result<Self, StoreError> {
-        let state = message_state(&row.state)?;
-        let half = match row.producer {
-            None => None,
-            Some(producer) => Some(Half {
-                producer: name("a producer group", producer)?,
-                checks: count(row.checks)?,
-                next_check_at: match state {
-                    MessageState::Prepared => row.due_at.map(Timestamp),
-                    _ => None,
-                },
-                last_check: row.last_check,
-                decided_by: row.decided_by,
-            }),
-        };
         Ok(Self {
             message: row.message.try_into()?,
-            state,
+            state: message_state(&row.state)?,
             owner: Incarnation(row.owner),
             generation: Generation(unsigned(row.generation)?),
             try_count: count(row.try_count)?,
@@ -228,7 +221,7 @@ impl TryFrom<StoredRow> for StoredMessage {
             last_error: row.last_error,
             published_at: row.published_at.map(Timestamp),
             updated_at: Timestamp(row.updated_at),
-            half,
+            half: row.half.read()?,
         })
     }
 }
@@ -435,12 +428,18 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<String, StoreError> 
     serde_json::to_string(value).map_err(unlikely)
 }
 
-fn from_json<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(
+    what: &str,
+    text: &str,
+) -> Result<T, StoreError> {
     let wrong = |error| StoreError::Corrupt(format!("{what}: {error}"));
     serde_json::from_str(text).map_err(wrong)
 }
 
-fn name<T: TryFrom<String, Error = BadName>>(what: &str, text: String) -> Result<T, StoreError> {
+pub(super) fn name<T: TryFrom<String, Error = BadName>>(
+    what: &str,
+    text: String,
+) -> Result<T, StoreError> {
     T::try_from(text).map_err(|error| StoreError::Corrupt(format!("{what} {error}")))
 }
 

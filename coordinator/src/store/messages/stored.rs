@@ -2,11 +2,12 @@
 //! which of them to read.
 
 use amends_core::id::Generation;
+use amends_core::message::half::{CheckLog, DecidedBy, HalfId, HalfState, Verdict};
 use amends_core::message::{
     DeliveryState, GroupName, MessageId, MessageKey, MessageState, OrderKey, SharedMessage,
     Subscription, Tag, Topic,
 };
-use amends_core::time::Timestamp;
+use amends_core::time::{Millis, Timestamp};
 
 use crate::store::Incarnation;
 
@@ -36,22 +37,81 @@ pub struct StoredMessage {
     /// When it last changed.
     pub updated_at: Timestamp,
     /// For a half message.
-    pub half: Option<Half>,
+    pub half: Option<Box<StoredHalf>>,
 }
 
-/// What is known of a half message.
+/// What is known of a half message and its local transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Half {
+pub struct StoredHalf {
+    /// Its local transaction.
+    pub id: HalfId,
+    /// Its place there, from zero on.
+    pub no: u32,
     /// Whom to ask.
     pub producer: GroupName,
-    /// Checks really asked so far.
+    /// To be delivered so long after the commit.
+    pub delay: Option<Millis>,
+    /// When to ask next; of the first message only, as all about checks.
+    pub check_at: Option<Timestamp>,
+    /// Checks that count.
     pub checks: u32,
-    /// When to ask again.
-    pub next_check_at: Option<Timestamp>,
-    /// What the last check brought.
-    pub last_check: Option<String>,
-    /// Who decided.
-    pub decided_by: Option<String>,
+    /// The latest checks.
+    pub log: CheckLog,
+    /// What was decided.
+    pub decision: Option<Decision>,
+}
+
+/// A verdict as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Which.
+    pub verdict: Verdict,
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: DecidedBy,
+    /// Why, for people; may be empty.
+    pub reason: String,
+}
+
+/// Which halves to list, by the first message of each, newest first. Everything
+/// that is set must match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HalfFilter {
+    /// Only these states; empty means all.
+    pub states: Vec<HalfState>,
+    /// Only of this producer group.
+    pub producer: Option<GroupName>,
+    /// Only those after this one in the order of the list.
+    pub after: Option<(Timestamp, MessageId)>,
+    /// Most rows.
+    pub limit: u32,
+}
+
+/// Which checks to read: those of own PREPARED halves of one group that are due, earliest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChecksDue {
+    /// The group.
+    pub producer: GroupName,
+    /// Due until then.
+    pub until: Timestamp,
+    /// Only those after this one.
+    pub after: Option<(Timestamp, MessageId)>,
+    /// Most rows.
+    pub limit: u32,
+}
+
+/// What waits for a producer group, own or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProducerBacklog {
+    /// The group.
+    pub producer: GroupName,
+    /// Its PREPARED halves.
+    pub prepared: u64,
+    /// Its STUCK ones.
+    pub stuck: u64,
+    /// When the oldest PREPARED one was prepared.
+    pub oldest: Option<Timestamp>,
 }
 
 /// A message in a group.

@@ -1,18 +1,22 @@
 //! Which store keeps messages with which database.
 
+use amends_core::message::half::HalfId;
 use amends_core::message::{GroupName, MessageId, MessageState, Topic};
 use amends_core::time::Timestamp;
 
 use super::shared::{
-    MAX_COUNTED, REMOVE_CHUNK, group_methods, is_over, letter_methods, message_methods,
+    MAX_COUNTED, REMOVE_CHUNK, group_methods, half_methods, is_over, letter_methods,
+    message_methods,
 };
 use super::{
-    Backlog, DeadLetter, DeadLetterFilter, DeadLetterId, DeliveryFilter, GroupOwnership,
-    MessageFilter, MessageStore, MessageWrite, StoredDelivery, StoredMessage, StoredSubscription,
-    Waiting, WaitingFilter, Written, postgres, rows, sqlite,
+    Backlog, ChecksDue, DeadLetter, DeadLetterFilter, DeadLetterId, DeliveryFilter, GroupOwnership,
+    HalfFilter, MessageFilter, MessageStore, MessageWrite, ProducerBacklog, StoredDelivery,
+    StoredMessage, StoredSubscription, Waiting, WaitingFilter, Written, half, postgres, rows,
+    sqlite,
 };
 use crate::store::memory::MemoryMessages;
 use crate::store::postgres::PostgresStore;
+use crate::store::rows::unsigned;
 use crate::store::sqlite::SqliteStore;
 use crate::store::text::without_nul;
 use crate::store::{MAX_PAGE, StoreResult};
@@ -27,6 +31,7 @@ impl MessageStore for SqliteStore {
 
     message_methods!(sqlite, "IN (SELECT value FROM json_each($1))", "x''");
     group_methods!(sqlite);
+    half_methods!(sqlite, "IN (SELECT value FROM json_each($1))", "x''");
     letter_methods!(sqlite, "IN (SELECT value FROM json_each($1))", "x''");
 }
 
@@ -40,6 +45,7 @@ impl MessageStore for PostgresStore {
 
     message_methods!(postgres, "= ANY($1)", "''::bytea");
     group_methods!(postgres);
+    half_methods!(postgres, "= ANY($1)", "''::bytea");
     letter_methods!(postgres, "= ANY($1)", "''::bytea");
 }
 
@@ -55,5 +61,6 @@ impl MessageStore for MemoryMessages {
 
     message_methods!(sqlite, "IN (SELECT value FROM json_each($1))", "x''");
     group_methods!(sqlite);
+    half_methods!(sqlite, "IN (SELECT value FROM json_each($1))", "x''");
     letter_methods!(sqlite, "IN (SELECT value FROM json_each($1))", "x''");
 }

@@ -1,8 +1,9 @@
 //! Changes of messages, deliveries and dead letters, and what became of them.
 
 use amends_core::id::Generation;
+use amends_core::message::half::{CheckLog, DecidedBy, HalfId, Verdict};
 use amends_core::message::{GroupName, MessageId, SharedMessage};
-use amends_core::time::Timestamp;
+use amends_core::time::{Millis, Timestamp};
 
 use super::{DeadLetterId, StoredMessage};
 
@@ -67,31 +68,56 @@ pub enum MessageWrite {
         /// When.
         now: Timestamp,
     },
-    /// Ends a PREPARED or STUCK half message; see [`Verdict`].
+    /// Records half messages, all or none, if their half id and their ids are free.
+    Prepare {
+        /// Their local transaction.
+        half: HalfId,
+        /// Whom to ask.
+        producer: GroupName,
+        /// When to ask first.
+        check_at: Timestamp,
+        /// They, in order; at least one.
+        messages: Vec<HalfMessage>,
+    },
+    /// Decides a half that waits for its verdict: all its messages, in this write.
+    /// They are own from then on, and their generations begin anew: nobody could
+    /// publish them before.
     Decide {
-        /// The message.
-        id: MessageId,
+        /// The half.
+        half: HalfId,
         /// Which way.
         verdict: Verdict,
-        /// For a commit: groups that get a READY row at once; empty: it becomes COMMITTED.
-        fanout: Vec<GroupName>,
-        /// Who decided, for people: `producer`, `check-back`, or an operator's name with a reason.
-        by: String,
+        /// Its messages, all and in order, with what becomes of them.
+        messages: Vec<(MessageId, HalfEnd)>,
+        /// Who.
+        by: DecidedBy,
+        /// Why, for people; may be empty.
+        reason: String,
+        /// Checks up to here, where the verdict came with one.
+        checks: Option<(u32, CheckLog)>,
         /// When.
         now: Timestamp,
     },
     /// Notes what a check-back brought that was no verdict.
     Checked {
-        /// The message; own, PREPARED and of this generation.
-        id: MessageId,
+        /// The half; PREPARED, its first message own and of this generation.
+        half: HalfId,
         /// Compared.
         generation: Generation,
-        /// Checks really asked so far.
+        /// Checks that count.
         checks: u32,
-        /// What came back, for people.
-        outcome: String,
+        /// The latest checks.
+        log: CheckLog,
         /// When to ask again; none: it is STUCK.
         next_check_at: Option<Timestamp>,
+        /// When.
+        now: Timestamp,
+    },
+    /// Makes a check of a half that waits for its verdict due: a STUCK one is
+    /// PREPARED again. Takes it over.
+    AskNow {
+        /// The half.
+        half: HalfId,
         /// When.
         now: Timestamp,
     },
@@ -125,6 +151,18 @@ pub enum MessageWrite {
     },
 }
 
+impl MessageWrite {
+    /// How many messages it is about; counts for [`MAX_MESSAGE_WRITES`](super::MAX_MESSAGE_WRITES).
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Prepare { messages, .. } => messages.len(),
+            Self::Decide { messages, .. } => messages.len(),
+            _ => 1,
+        }
+    }
+}
+
 /// How a message begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Birth {
@@ -135,22 +173,26 @@ pub enum Birth {
         /// The groups.
         fanout: Vec<GroupName>,
     },
-    /// A half message.
-    Prepared {
-        /// Whom to ask.
-        producer: GroupName,
-        /// When to ask first.
-        check_at: Timestamp,
-    },
 }
 
-/// The end of a half message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Deliver it.
-    Commit,
-    /// Never deliver it.
-    Rollback,
+/// A message that waits for the verdict on its local transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HalfMessage {
+    /// The message.
+    pub message: SharedMessage,
+    /// To be delivered so long after the commit.
+    pub delay: Option<Millis>,
+}
+
+/// What a verdict makes of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HalfEnd {
+    /// ROLLED_BACK.
+    RolledBack,
+    /// COMMITTED, to be delivered from then on.
+    Committed(Timestamp),
+    /// PUBLISHED: these groups get a READY row at once.
+    Published(Vec<GroupName>),
 }
 
 /// What became of a delivery.
@@ -202,7 +244,12 @@ pub enum Written {
     /// Nothing was changed: [`MessageWrite::Accept`] found a message of this id,
     /// the same one or another.
     Exists(Box<StoredMessage>),
-    /// Nothing was changed: the message, the delivery or the dead letter is in
+    /// Nothing was changed: [`MessageWrite::Prepare`] found this half, the same one or another.
+    HalfExists(Vec<StoredMessage>),
+    /// Nothing was changed: [`MessageWrite::Decide`], [`MessageWrite::Checked`] or
+    /// [`MessageWrite::AskNow`] found that this was decided.
+    Decided(Verdict),
+    /// Nothing was changed: the message, the delivery, the half or the dead letter is in
     /// another state than the write needs, has another owner or another generation.
     Conflict {
         /// The state it is in; `None`: there is no such thing.

@@ -8,6 +8,7 @@ use amends_proto::v1;
 use amends_proto::v1::admin_service_client::AdminServiceClient;
 use amends_proto::v1::consumer_service_client::ConsumerServiceClient;
 use amends_proto::v1::dead_letter_service_client::DeadLetterServiceClient;
+use amends_proto::v1::half_message_service_client::HalfMessageServiceClient;
 use amends_proto::v1::message_service_client::MessageServiceClient;
 use amends_proto::v1::registry_service_client::RegistryServiceClient;
 use amends_proto::v1::saga_service_client::SagaServiceClient;
@@ -76,6 +77,10 @@ impl Api {
 
     pub(super) fn messages(&self) -> MessageServiceClient<Channel> {
         MessageServiceClient::new(self.channel.clone())
+    }
+
+    pub(super) fn halves(&self) -> HalfMessageServiceClient<Channel> {
+        HalfMessageServiceClient::new(self.channel.clone())
     }
 
     pub(super) fn consumers(&self) -> ConsumerServiceClient<Channel> {

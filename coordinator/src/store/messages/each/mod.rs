@@ -5,6 +5,7 @@
 //! mixed, rare, or not as their writers believe; the caller has begun a
 //! database transaction.
 
+mod half;
 mod resolve;
 mod settle;
 
@@ -16,7 +17,7 @@ use sqlx::query::Query;
 
 use super::{Connection, Db};
 use crate::store::messages::rows::{self, NewMessage, new_message};
-use crate::store::messages::{Birth, MessageWrite, Verdict, Written};
+use crate::store::messages::{Birth, MessageWrite, StoredMessage, Written};
 use crate::store::rows::signed;
 use crate::store::text::without_nul;
 use crate::store::{Incarnation, StoreError};
@@ -25,8 +26,9 @@ type Bound<'q> = Query<'q, Db, <Db as Database>::Arguments>;
 
 const INSERT: &str = "INSERT INTO messages (id, topic, tag, key, order_key, headers, \
         content_type, payload, deliver_at, created_at, state, due_at, published_at, \
-        updated_at, producer, owner, generation) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1) \
+        updated_at, half_id, half_no, producer, delay, check_at, owner, generation) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+        $18, $19, $20, 1) \
     ON CONFLICT DO NOTHING";
 
 const FAN_OUT: &str = "INSERT INTO deliveries \
@@ -52,17 +54,6 @@ const CANCEL: &str = "UPDATE messages SET state = 'ROLLED_BACK', updated_at = $2
 const RETRY_NOW: &str = "UPDATE messages SET next_try_at = $2, due_at = $2, updated_at = $2 \
     WHERE id = $1 AND state = 'COMMITTED' AND next_try_at IS NOT NULL";
 
-const DECIDE: &str = "UPDATE messages SET state = $2, decided_by = $3, updated_at = $4, \
-        due_at = CASE WHEN $2 = 'COMMITTED' THEN coalesce(deliver_at, created_at) END, \
-        published_at = CASE WHEN $2 = 'PUBLISHED' THEN $4 END, last_error = NULL \
-    WHERE id = $1 AND state IN ('PREPARED', 'STUCK') AND producer IS NOT NULL";
-
-const CHECKED: &str = "UPDATE messages SET checks = $5, last_check = $6, updated_at = $4, \
-        due_at = $7, \
-        state = CASE WHEN $7 IS NULL THEN 'STUCK' ELSE 'PREPARED' END, \
-        last_error = CASE WHEN $7 IS NULL THEN $6 ELSE last_error END \
-    WHERE id = $1 AND owner = $2 AND generation = $3 AND state = 'PREPARED'";
-
 const STATE: &str = "SELECT state, updated_at FROM messages WHERE id = $1";
 
 const STORED: &str = concat!(
@@ -83,16 +74,17 @@ pub(super) async fn write(
         MessageWrite::Accept { message, birth } => accept(connection, owner, message, birth).await,
         MessageWrite::Settle { .. } => settle::settle(connection, owner, write).await,
         MessageWrite::Resolve { .. } => resolve::resolve(connection, owner, write).await,
-        MessageWrite::Claim { .. }
-        | MessageWrite::Publish { .. }
-        | MessageWrite::Fail { .. }
-        | MessageWrite::Checked { .. } => match by_owner(owner, write)? {
-            Some(change) => change.make(connection).await,
-            None => Ok(NOTHING),
-        },
-        MessageWrite::Cancel { .. }
-        | MessageWrite::RetryNow { .. }
-        | MessageWrite::Decide { .. } => match by_anybody(write) {
+        MessageWrite::Prepare { .. } => half::prepare(connection, owner, write).await,
+        MessageWrite::Decide { .. } => half::decide_all(connection, owner, write).await,
+        MessageWrite::Checked { .. } => half::checked(connection, owner, write).await,
+        MessageWrite::AskNow { half, now } => half::ask_now(connection, owner, half, *now).await,
+        MessageWrite::Claim { .. } | MessageWrite::Publish { .. } | MessageWrite::Fail { .. } => {
+            match by_owner(owner, write)? {
+                Some(change) => change.make(connection).await,
+                None => Ok(NOTHING),
+            }
+        }
+        MessageWrite::Cancel { .. } | MessageWrite::RetryNow { .. } => match by_anybody(write) {
             Some(change) => change.make(connection).await,
             None => Ok(NOTHING),
         },
@@ -110,17 +102,22 @@ async fn accept(
 ) -> Result<Written, StoreError> {
     let new = NewMessage::born(message, birth)?;
     if !insert(connection, owner, &new).await? {
-        let found: Option<rows::StoredRow> = sqlx::query_as(STORED)
-            .bind(new.id)
-            .fetch_optional(&mut *connection)
-            .await?;
+        let found = found(connection, new.id).await?;
         let found = found.ok_or_else(|| lost_race("accept a message"))?;
-        return Ok(Written::Exists(Box::new(found.try_into()?)));
+        return Ok(Written::Exists(Box::new(found)));
     }
     if let Birth::Published { fanout } = birth {
         fan_out(connection, &message.id, fanout, new.updated_at).await?;
     }
     Ok(Written::Done)
+}
+
+async fn found(connection: &mut Connection, id: &str) -> Result<Option<StoredMessage>, StoreError> {
+    let found: Option<rows::StoredRow> = sqlx::query_as(STORED)
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+    found.map(StoredMessage::try_from).transpose()
 }
 
 /// Inserts a message; false when its id is taken.
@@ -222,22 +219,6 @@ fn by_owner<'a>(
             let fail = fail.bind(without_nul(error)).bind(next_try_at.0);
             (id, now, fail)
         }
-        W::Checked {
-            id,
-            generation,
-            checks,
-            outcome,
-            next_check_at,
-            now,
-        } => {
-            ends_in = &[MessageState::Stuck];
-            let checked = fenced(CHECKED, id, *generation, *now)?;
-            let checked = checked
-                .bind(i64::from(*checks))
-                .bind(without_nul(outcome))
-                .bind(next_check_at.map(|at| at.0));
-            (id, now, checked)
-        }
         _ => return Ok(None),
     };
     Ok(Some(Change {
@@ -270,30 +251,6 @@ fn by_anybody(write: &MessageWrite) -> Option<Change<'_>> {
             fanout: &[],
             now: *now,
         },
-        W::Decide {
-            id,
-            verdict,
-            fanout,
-            by,
-            now,
-        } => {
-            let (end, fanout): (&[_], &[_]) = match (verdict, fanout.as_slice()) {
-                (Verdict::Rollback, _) => (&[MessageState::RolledBack], &[]),
-                (Verdict::Commit, []) => (&[MessageState::Committed], &[]),
-                (Verdict::Commit, groups) => (&[MessageState::Published], groups),
-            };
-            Change {
-                id,
-                statement: sqlx::query(DECIDE)
-                    .bind(id.as_str())
-                    .bind(end.first().map(|state| state.as_str()))
-                    .bind(without_nul(by))
-                    .bind(now.0),
-                ends_in: end,
-                fanout,
-                now: *now,
-            }
-        }
         _ => return None,
     })
 }

@@ -6,6 +6,7 @@
 use sqlx::PgConnection;
 
 use super::{begin_batch, each};
+use crate::store::messages::half::Decided;
 use crate::store::messages::plan::{Done, FanOut, Fenced, Plan};
 use crate::store::messages::rows::NewMessage;
 use crate::store::messages::{MessageWrite, Written};
@@ -13,10 +14,11 @@ use crate::store::{Incarnation, StoreError};
 
 const ACCEPT: &str = "INSERT INTO messages (generation, owner, id, topic, tag, key, order_key, \
         headers, content_type, payload, deliver_at, created_at, state, due_at, published_at, \
-        updated_at, producer) \
+        updated_at, half_id, half_no, producer, delay, check_at) \
     SELECT 1, $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
         $7::text[], $8::text[], $9::bytea[], $10::bigint[], $11::bigint[], $12::text[], \
-        $13::bigint[], $14::bigint[], $15::bigint[], $16::text[]) \
+        $13::bigint[], $14::bigint[], $15::bigint[], $16::text[], $17::bigint[], \
+        $18::text[], $19::bigint[], $20::bigint[]) \
     ON CONFLICT DO NOTHING";
 
 const CLAIM: &str = "UPDATE messages m SET try_count = try_count + 1, updated_at = b.now \
@@ -29,6 +31,18 @@ const PUBLISH: &str = "UPDATE messages m SET state = 'PUBLISHED', published_at =
     FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS b (id, generation, now) \
     WHERE m.id = b.id AND m.owner = $1 AND m.generation = b.generation \
         AND m.state = 'COMMITTED'";
+
+const DECIDE: &str = "UPDATE messages m SET state = b.state, due_at = b.due_at, \
+        deliver_at = coalesce(b.due_at, m.deliver_at), published_at = b.published_at, \
+        verdict = b.verdict, decided_at = b.now, updated_at = b.now, decided_by = b.decided_by, \
+        reason = b.reason, checks = coalesce(b.checks, m.checks), \
+        check_log = coalesce(b.check_log, m.check_log), check_at = NULL, last_error = NULL, \
+        owner = $1, generation = 1 \
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], \
+        $8::bigint[], $9::text[], $10::text[], $11::bigint[], $12::text[]) \
+        AS b (id, half_id, state, due_at, published_at, verdict, now, decided_by, reason, \
+            checks, check_log) \
+    WHERE m.id = b.id AND m.half_id = b.half_id AND m.verdict IS NULL";
 
 /// In the order of the rows.
 const FAN_OUT: &str = "INSERT INTO deliveries \
@@ -87,6 +101,7 @@ async fn write_many(
     Ok(accept(connection, owner, &plan.accepted).await?
         && change(connection, CLAIM, owner, &plan.claimed).await?
         && change(connection, PUBLISH, owner, &plan.published).await?
+        && decide_all(connection, owner, &plan.decided).await?
         && fan_out(connection, &plan.fanned_out).await?
         && (settle(connection, DONE, &plan.done).await?
             || settle(connection, DONE_ELSEWHERE, &plan.done).await?))
@@ -121,7 +136,11 @@ async fn accept(
         .bind(column(rows, |row| row.due_at))
         .bind(column(rows, |row| row.published_at))
         .bind(column(rows, |row| row.updated_at))
+        .bind(column(rows, |row| row.half_id))
+        .bind(column(rows, |row| row.half_no))
         .bind(column(rows, |row| row.producer))
+        .bind(column(rows, |row| row.delay))
+        .bind(column(rows, |row| row.check_at))
         .execute(connection)
         .await?;
     Ok(done.rows_affected() == rows.len() as u64)
@@ -141,6 +160,32 @@ async fn change(
         .bind(column(rows, |row| row.id))
         .bind(column(rows, |row| row.generation))
         .bind(column(rows, |row| row.now))
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() == rows.len() as u64)
+}
+
+async fn decide_all(
+    connection: &mut PgConnection,
+    owner: &Incarnation,
+    rows: &[Decided<'_>],
+) -> Result<bool, StoreError> {
+    if rows.is_empty() {
+        return Ok(true);
+    }
+    let done = sqlx::query(DECIDE)
+        .bind(&owner.0)
+        .bind(column(rows, |row| row.id))
+        .bind(column(rows, |row| row.half))
+        .bind(column(rows, |row| row.state))
+        .bind(column(rows, |row| row.due_at))
+        .bind(column(rows, |row| row.published_at))
+        .bind(column(rows, |row| row.verdict))
+        .bind(column(rows, |row| row.now))
+        .bind(column(rows, |row| row.by))
+        .bind(column(rows, |row| row.reason.as_ref()))
+        .bind(column(rows, |row| row.checks))
+        .bind(column(rows, |row| row.log.as_deref()))
         .execute(connection)
         .await?;
     Ok(done.rows_affected() == rows.len() as u64)

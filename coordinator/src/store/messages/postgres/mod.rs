@@ -21,26 +21,38 @@ pub(super) type Db = Postgres;
 /// Held until the commit: places of deliveries are given to one writer at a time.
 const IN_ORDER: &str = "SELECT 1 FROM delivery_order WHERE single FOR UPDATE";
 
-/// As transactions are adopted: `owners` walks the index from one owner to the next.
-const ADOPT: &str = concat!(
-    "WITH RECURSIVE owners AS ( \
-        (SELECT owner FROM messages WHERE due_at IS NOT NULL ORDER BY owner LIMIT 1) \
-        UNION ALL \
-        SELECT (SELECT m.owner FROM messages m \
-                WHERE m.due_at IS NOT NULL AND m.owner > o.owner ORDER BY m.owner LIMIT 1) \
-        FROM owners o WHERE o.owner IS NOT NULL \
-    ), gone AS ( \
-        SELECT owner FROM owners o \
-        WHERE owner IS NOT NULL AND owner <> $1 AND NOT EXISTS \
-            (SELECT 1 FROM coordinators c WHERE c.incarnation = o.owner AND c.lease_until > ",
-    now!(),
-    ") ), claimed AS ( \
-        SELECT id FROM messages \
-        WHERE due_at IS NOT NULL AND owner IN (SELECT owner FROM gone) \
-        LIMIT $2 FOR UPDATE SKIP LOCKED \
-    ) UPDATE messages m SET owner = $1, generation = generation + 1 \
-    FROM claimed WHERE m.id = claimed.id"
-);
+/// As transactions are adopted: `owners` walks an index from one owner to the next.
+macro_rules! adopt {
+    ($waits:literal) => {
+        concat!(
+            "WITH RECURSIVE owners AS ( \
+                (SELECT owner FROM messages WHERE ",
+            $waits,
+            " IS NOT NULL ORDER BY owner LIMIT 1) \
+                UNION ALL \
+                SELECT (SELECT m.owner FROM messages m WHERE m.",
+            $waits,
+            " IS NOT NULL AND m.owner > o.owner ORDER BY m.owner LIMIT 1) \
+                FROM owners o WHERE o.owner IS NOT NULL \
+            ), gone AS ( \
+                SELECT owner FROM owners o \
+                WHERE owner IS NOT NULL AND owner <> $1 AND NOT EXISTS \
+                    (SELECT 1 FROM coordinators c \
+                     WHERE c.incarnation = o.owner AND c.lease_until > ",
+            now!(),
+            ") ), claimed AS ( \
+                SELECT id FROM messages WHERE ",
+            $waits,
+            " IS NOT NULL AND owner IN (SELECT owner FROM gone) \
+                LIMIT $2 FOR UPDATE SKIP LOCKED \
+            ) UPDATE messages m SET owner = $1, generation = generation + 1 \
+            FROM claimed WHERE m.id = claimed.id"
+        )
+    };
+}
+
+const ADOPT_DUE: &str = adopt!("due_at");
+const ADOPT_TO_CHECK: &str = adopt!("check_at");
 
 /// Unless the owner lives and is another.
 const OWN: &str = concat!(
@@ -103,8 +115,13 @@ pub(super) async fn adopt(
     owner: &Incarnation,
     limit: u32,
 ) -> Result<u64, StoreError> {
-    let adopt = sqlx::query(ADOPT).bind(&owner.0).bind(i64::from(limit));
-    Ok(adopt.execute(connection).await?.rows_affected())
+    let mut adopted = 0;
+    for statement in [ADOPT_DUE, ADOPT_TO_CHECK] {
+        let left = i64::from(limit).saturating_sub_unsigned(adopted);
+        let adopt = sqlx::query(statement).bind(&owner.0).bind(left);
+        adopted += adopt.execute(&mut *connection).await?.rows_affected();
+    }
+    Ok(adopted)
 }
 
 pub(super) async fn own(

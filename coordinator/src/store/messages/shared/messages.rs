@@ -123,30 +123,6 @@ macro_rules! message_methods {
             })
         }
 
-        fn checks_due(
-            &self,
-            until: Timestamp,
-            limit: u32,
-        ) -> StoreResult<'_, Vec<StoredMessage>> {
-            const DUE: &str = concat!(
-                "SELECT ",
-                rows::message_columns!(),
-                ", ",
-                rows::stored_columns!(),
-                " FROM messages m WHERE m.owner = $1 AND m.state = 'PREPARED' \
-                 AND m.due_at IS NOT NULL AND m.due_at <= $2 ORDER BY m.due_at, m.id LIMIT $3"
-            );
-            Box::pin(async move {
-                let found: Vec<rows::StoredRow> = sqlx::query_as(DUE)
-                    .bind(&self.incarnation.0)
-                    .bind(until.0)
-                    .bind(i64::from(limit.min(MAX_PAGE)))
-                    .fetch_all(&mut *self.read().await?)
-                    .await?;
-                found.into_iter().map(StoredMessage::try_from).collect()
-            })
-        }
-
         fn adopt_messages(&self, limit: u32) -> StoreResult<'_, u64> {
             Box::pin(async move {
                 let mut connection = self.write().await?;

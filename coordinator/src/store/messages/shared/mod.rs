@@ -6,10 +6,12 @@
 //! ids, `$empty` are no bytes.
 
 mod groups;
+mod halves;
 mod letters;
 mod messages;
 
 pub(super) use groups::group_methods;
+pub(super) use halves::half_methods;
 pub(super) use letters::letter_methods;
 pub(super) use messages::{is_over, message_methods};
 

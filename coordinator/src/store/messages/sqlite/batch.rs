@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 
 use super::values::{Bound, Values};
 use super::{begin, each};
+use crate::store::messages::half::{Decided, decided_message};
 use crate::store::messages::plan::{Done, FanOut, Fenced, Plan};
 use crate::store::messages::rows::{NewMessage, new_message};
 use crate::store::messages::{MessageWrite, Written};
@@ -17,9 +18,9 @@ use crate::store::{Incarnation, StoreError};
 const ACCEPT: Values = Values {
     before: "INSERT OR IGNORE INTO messages (generation, owner, id, topic, tag, key, order_key, headers, \
             content_type, payload, deliver_at, created_at, state, due_at, published_at, \
-            updated_at, producer) \
+            updated_at, half_id, half_no, producer, delay, check_at) \
         SELECT 1, ?, * FROM (VALUES ",
-    columns: 15,
+    columns: 19,
     after: ") WHERE column1 IS NOT NULL",
 };
 
@@ -40,6 +41,19 @@ const PUBLISH: Values = Values {
     columns: 3,
     after: ")) WHERE id = column1 AND generation = column2 AND owner = me \
         AND state = 'COMMITTED'",
+};
+
+/// First parameter: the owner.
+const DECIDE: Values = Values {
+    before: "UPDATE OR IGNORE messages SET state = column3, due_at = column4, \
+            deliver_at = coalesce(column4, deliver_at), published_at = column5, \
+            verdict = column6, decided_at = column7, updated_at = column7, \
+            decided_by = column8, reason = column9, checks = coalesce(column10, checks), \
+            check_log = coalesce(column11, check_log), check_at = NULL, last_error = NULL, \
+            owner = me, generation = 1 \
+        FROM (SELECT ? AS me, * FROM (VALUES ",
+    columns: 11,
+    after: ")) WHERE id = column1 AND half_id = column2 AND verdict IS NULL",
 };
 
 /// In the order of the rows.
@@ -106,6 +120,9 @@ async fn write_many(
     Ok(ACCEPT.write(connection, me, accepted, accept).await?
         && CLAIM.write(connection, me, claimed, fence).await?
         && PUBLISH.write(connection, me, published, fence).await?
+        && DECIDE
+            .write(connection, me, &plan.decided, decide_one)
+            .await?
         && FAN_OUT.write(connection, None, fanned_out, fan_out).await?
         && (DONE.write(connection, None, done, settle).await?
             || DONE_ELSEWHERE.write(connection, None, done, settle).await?))
@@ -117,6 +134,10 @@ fn accept<'q>(query: Bound<'q>, row: &NewMessage<'_>) -> Bound<'q> {
 
 fn fence<'q>(query: Bound<'q>, row: &Fenced<'_>) -> Bound<'q> {
     query.bind(row.id).bind(row.generation).bind(row.now)
+}
+
+fn decide_one<'q>(query: Bound<'q>, row: &Decided<'_>) -> Bound<'q> {
+    decided_message!(query, row)
 }
 
 fn fan_out<'q>(query: Bound<'q>, row: &FanOut<'_>) -> Bound<'q> {

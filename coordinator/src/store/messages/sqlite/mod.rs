@@ -23,7 +23,11 @@ const ADOPT: &str = "UPDATE messages SET owner = $1, generation = generation + 1
     WHERE id IN ( \
         SELECT id FROM messages WHERE due_at IS NOT NULL AND owner < $1 \
         UNION ALL \
-        SELECT id FROM messages WHERE due_at IS NOT NULL AND owner > $1 LIMIT $2)";
+        SELECT id FROM messages WHERE due_at IS NOT NULL AND owner > $1 \
+        UNION ALL \
+        SELECT id FROM messages WHERE check_at IS NOT NULL AND owner < $1 \
+        UNION ALL \
+        SELECT id FROM messages WHERE check_at IS NOT NULL AND owner > $1 LIMIT $2)";
 
 const OWN: &str = "UPDATE subscriptions SET owner = $1, generation = generation + 1 \
     WHERE group_name = $2 AND topic = $3 AND (owner IS NULL OR owner <> $1)";

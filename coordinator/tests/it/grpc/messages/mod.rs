@@ -2,6 +2,7 @@
 
 mod consuming;
 mod dead;
+mod halves;
 mod publishing;
 mod refusing;
 

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use amends_coordinator::store::Incarnation;
-use amends_coordinator::store::messages::{
-    Birth, MAX_MESSAGE_WRITES, MessageWrite, Outcome, Written,
-};
+use amends_coordinator::store::messages::{MAX_MESSAGE_WRITES, MessageWrite, Outcome, Written};
 use amends_core::id::Generation;
 use amends_core::message::{Headers, Message, MessageKey, OrderKey, Tag};
 use amends_core::payload::Payload;
@@ -14,10 +12,10 @@ use amends_core::time::Timestamp;
 use bytes::Bytes;
 
 use super::super::place::Place;
+use super::halves::prepared;
 use super::samples::{
-    accept, cancel, claim, committed, conflict, dead, dead_letter, delivery, done, given, group,
-    load, message, plain, publish, ready, retry, settle, state, subscription, topic, write,
-    write_all,
+    cancel, claim, committed, conflict, dead, dead_letter, delivery, done, given, group, load,
+    message, plain, publish, ready, retry, settle, state, subscription, topic, write, write_all,
 };
 
 pub(super) async fn a_message_is_kept_as_it_was(place: &Place) {
@@ -26,15 +24,11 @@ pub(super) async fn a_message_is_kept_as_it_was(place: &Place) {
         deliver_at: Some(Timestamp(9_000)),
         ..plain("later")
     });
-    let half = Birth::Prepared {
-        producer: group("shop"),
-        check_at: Timestamp(7_000),
-    };
     let batch = [
         committed(&message("m")),
         committed(&later),
         given(&message("p"), &["billing", "stock"]),
-        accept(&message("h"), half),
+        prepared("h", 7_000),
     ];
     write_all(&*store, &batch).await;
 
@@ -70,10 +64,7 @@ pub(super) async fn a_message_is_kept_as_it_was(place: &Place) {
         (h.state.as_str(), half.producer),
         ("PREPARED", group("shop"))
     );
-    assert_eq!(
-        (half.checks, half.next_check_at),
-        (0, Some(Timestamp(7_000)))
-    );
+    assert_eq!((half.checks, half.check_at), (0, Some(Timestamp(7_000))));
     assert!(load(&*store, "nothing").await.is_none());
 }
 

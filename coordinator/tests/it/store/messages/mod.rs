@@ -57,9 +57,14 @@ conformance! {
         keeping_makes_ready_once
         waiting_ones_are_found;
     halves:
-        a_half_message_is_decided_once
-        only_half_messages_are_decided
-        checks_are_noted_until_it_is_stuck;
+        a_half_is_prepared_once_and_whole
+        a_half_is_decided_once
+        a_verdict_is_about_all_messages
+        only_halves_are_decided
+        checks_are_noted_until_it_is_stuck
+        a_verdict_comes_with_its_check
+        halves_are_listed_and_counted
+        whoever_decides_owns_it;
     letters:
         it_is_resent_as_it_was
         it_is_resent_later

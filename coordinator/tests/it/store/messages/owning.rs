@@ -7,7 +7,7 @@ use amends_core::message::{Filter, Mode, RetrySchedule};
 use amends_core::time::{Millis, Timestamp};
 
 use super::super::place::Place;
-use super::halves::prepared;
+use super::halves::{due, prepared};
 use super::samples::{
     cancel, claim, committed, conflict, delivery, done, given, group, load, message, publish,
     ready, retry, settle, subscription, topic, write, write_all,
@@ -97,10 +97,7 @@ pub(super) async fn messages_of_the_gone_are_adopted(place: &Place) {
     assert_eq!(untouched.generation, Generation::FIRST);
     let outbox = store.outbox(Timestamp(i64::MAX), None, 10).await.unwrap();
     assert_eq!(outbox.len(), 6);
-    assert_eq!(
-        store.checks_due(Timestamp(5_000), 10).await.unwrap().len(),
-        1
-    );
+    assert_eq!(due(&*store, 5_000).await, ["h"]);
     // The generation of before.
     for late in [claim("m0"), publish("m0", &["g"])] {
         assert_eq!(write(&*store, late).await, conflict("COMMITTED"));

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use amends_coordinator::store::messages::{MessageStore, Verdict, WaitingFilter, Written};
+use amends_coordinator::store::messages::{MessageStore, WaitingFilter, Written};
+use amends_core::message::half::Verdict;
 
 use super::super::place::Place;
 use super::halves::{decide, prepared};
@@ -56,9 +57,11 @@ pub(super) async fn a_cancel_and_a_claim_do_not_both_win(place: &Place) {
 pub(super) async fn a_commit_and_a_rollback_do_not_both_win(place: &Place) {
     let store = place.messages("a").await;
     let second = other(place, &store).await;
-    let ids: Vec<_> = (0..200).map(|i| format!("m{i}")).collect();
+    let ids: Vec<_> = (0..RUNS).map(|i| format!("m{i}")).collect();
     let all: Vec<_> = ids.iter().map(|text| prepared(text, 5_000)).collect();
-    write_all(&*store, &all).await;
+    for batch in all.chunks(500) {
+        write_all(&*store, batch).await;
+    }
     for (i, text) in ids.iter().enumerate() {
         let (first, late) = match i % 2 {
             0 => (Verdict::Commit, Verdict::Rollback),
