@@ -103,6 +103,7 @@
 //! - [`Client::publish`], [`NewMessage`]: publishes messages;
 //! - [`ServiceBuilder::on_message`], [`Message`], [`Subscription`]: handles them, each once;
 //! - [`outbox`], [`Conn::publish`]: publishes together with a local transaction;
+//! - [`Client::half`], [`half`]: publishes if and only if a local transaction commits;
 //! - [`Access`]: the token and certificates for a coordinator that wants them;
 //! - [`testing`]: the test kit.
 
@@ -118,6 +119,7 @@ pub mod client;
 pub mod conn;
 mod consumer;
 pub mod consumer_log;
+pub mod half;
 pub mod message;
 pub mod outbox;
 pub mod participant;
@@ -133,6 +135,7 @@ pub use client::{Client, ClientError, Gid, Outcome, Published, Run};
 pub use conn::{Conn, Database, DatabaseError, Row, Value};
 pub use consumer_log::{Seen, first_delivery};
 pub use futures_util::future::BoxFuture;
+pub use half::{HalfCx, HalfError, HalfVerdict, NewHalf, Producer, RunningProducer};
 pub use message::{
     Dedupe, ExternalMessage, LocalMessage, Message, MessageBody, MessageCx, MessageError,
     NewMessage, Raw, Subscription,

@@ -37,6 +37,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::half::CheckDef;
 use crate::message::{MessageDef, Subscription, json_or_null};
 use crate::step_ref::{Compensation, Effects, StepRef};
 use crate::{Conn, StepCx, StepError, StepResult};
@@ -93,6 +94,7 @@ impl<S: Send + Sync + 'static> ServiceBuilder<S> {
                 steps: BTreeMap::new(),
                 messages: Vec::new(),
                 cancels: Vec::new(),
+                checks: Vec::new(),
             },
         }
     }
@@ -203,6 +205,8 @@ pub struct ServiceDef {
     pub(crate) messages: Vec<MessageDef>,
     /// Topic and tag of the cancel messages that it obeys.
     pub(crate) cancels: Vec<(String, String)>,
+    /// Its own checks of half messages.
+    pub(crate) checks: Vec<CheckDef>,
 }
 
 impl ServiceDef {

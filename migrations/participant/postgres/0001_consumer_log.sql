@@ -5,7 +5,7 @@ create table if not exists consumer_log (
     msg_tag    varchar(128) not null,
     msg_key    varchar(255) not null,
     msg_id     varchar(128) not null,
-    written_by varchar(16)  not null check (written_by in ('do', 'undo', 'message')),
+    written_by varchar(16)  not null check (written_by in ('do', 'undo', 'message', 'half', 'check')),
     status     varchar(16)  not null check (status in ('running', 'started', 'succeeded', 'refused', 'void')),
     result     bytea,
     created_at timestamptz  not null default clock_timestamp(),

@@ -5,7 +5,7 @@ create table if not exists consumer_log (
     msg_tag    text not null,
     msg_key    text not null,
     msg_id     text not null,
-    written_by text not null check (written_by in ('do', 'undo', 'message')),
+    written_by text not null check (written_by in ('do', 'undo', 'message', 'half', 'check')),
     status     text not null check (status in ('running', 'started', 'succeeded', 'refused', 'void')),
     result     blob,
     created_at text not null default (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),

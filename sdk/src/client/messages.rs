@@ -12,7 +12,6 @@ use super::call::{Attempt, repeat};
 use super::{Client, ClientError, MAX_ANSWER_BYTES};
 use crate::access::Wire;
 use crate::message::NewMessage;
-use crate::saga::convert;
 
 /// Most messages of one [`Client::publish_all`].
 pub const MAX_PUBLISHED_AT_ONCE: usize = 256;
@@ -55,15 +54,9 @@ impl Client {
         &self,
         messages: impl IntoIterator<Item = NewMessage>,
     ) -> Result<Vec<Published>, ClientError> {
-        let mut wanted = Vec::new();
-        for message in messages {
-            let (message, delay) = message.checked()?;
-            wanted.push(PublishMessage {
-                message: Some(message),
-                delay: delay.and_then(convert::duration),
-            });
-        }
-        self.publish_checked(wanted).await
+        let messages = messages.into_iter().map(NewMessage::into_proto);
+        let messages: Result<Vec<_>, _> = messages.collect();
+        self.publish_checked(messages?).await
     }
 
     /// The same for messages that were checked before.

@@ -1,4 +1,4 @@
-//! [`Client`]: starts sagas and follows them, publishes messages.
+//! [`Client`]: starts sagas and follows them, publishes messages and half messages.
 //!
 //! Every call is repeated when the coordinator cannot be reached for a
 //! while, with jittered backoff and within a bound; that is safe, because
@@ -6,10 +6,12 @@
 
 mod call;
 mod error;
+mod halves;
 mod messages;
 mod run;
 mod start;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use amends_proto::v1::saga_service_client::SagaServiceClient;
@@ -21,6 +23,7 @@ use amends_proto::v1::{
 use serde::Serialize;
 
 pub use error::{ClientError, FieldViolation};
+pub(crate) use halves::HALF_DECIDED;
 pub use messages::{MAX_PUBLISHED_AT_ONCE, Published};
 pub use run::{Outcome, Run};
 pub use start::{Gid, Start, Startable};
@@ -39,6 +42,7 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 pub struct Client {
     wire: Wire,
     patience: Duration,
+    producer: Option<Arc<str>>,
 }
 
 impl Client {
@@ -64,6 +68,7 @@ impl Client {
         Ok(Self {
             wire: access.connect(address.as_ref(), None)?,
             patience: DEFAULT_PATIENCE,
+            producer: None,
         })
     }
 
@@ -72,6 +77,15 @@ impl Client {
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// The producer group of its half messages, see [`half`](Self::half): a
+    /// service of a participant, or a group that a participant or a
+    /// [`Producer`](crate::Producer) joins.
+    #[must_use]
+    pub fn with_producer(mut self, group: impl Into<Arc<str>>) -> Self {
+        self.producer = Some(group.into());
         self
     }
 

@@ -3,7 +3,9 @@
 //! One row per (group, tag, key) in the service's own database, written in
 //! the *same* transaction as the business change. For a step: group = service,
 //! tag = `do` or `undo`, key = `gid/branch`. For a message: group = consumer
-//! group, tag = `topic:tag`, key = the message's id or its own key. Guarantees:
+//! group, tag = `topic:tag`, key = the message's id or its own key. For
+//! the local transaction of half messages: group = producer group, tag = `half`,
+//! key = half id. Guarantees:
 //! - a step commits at most once; a duplicate gets the first answer, byte for byte;
 //! - an undo takes effect only after its step did, and at most once;
 //! - a step that arrives after its undo is refused ([`UNDONE_BEFORE_DO`]);
@@ -19,6 +21,7 @@
 //! that is the coordinator's part.
 
 mod external;
+mod half;
 mod local;
 mod message;
 mod retention;
@@ -30,6 +33,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt;
 
+pub(crate) use half::{HalfKey, Truth};
 pub(crate) use message::{Arrival, consume};
 pub(crate) use retention::remove_in_batches;
 pub use retention::{DEFAULT_RETENTION, MAX_REMOVED_AT_ONCE, remove_older_than};
@@ -196,7 +200,7 @@ fn undone_before() -> StepError {
 }
 
 /// Runs the service's code behind a barrier: a panic is an unknown outcome.
-async fn barrier<T>(work: impl Future<Output = StepResult<T>>) -> StepResult<T> {
+pub(crate) async fn barrier<T>(work: impl Future<Output = StepResult<T>>) -> StepResult<T> {
     AssertUnwindSafe(work)
         .catch_unwind()
         .await

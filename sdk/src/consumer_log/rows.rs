@@ -49,6 +49,11 @@ impl Key {
         Self::checked(group, format!("{topic}:{tag}"), key)
     }
 
+    /// The row of the local transaction of half messages.
+    pub(super) fn half(producer: &str, half_id: &str) -> StepResult<Self> {
+        Self::checked(producer, "half", half_id)
+    }
+
     // A key that the database would cut or pad would stand for another one.
     fn checked(group: &str, tag: impl Into<Cow<'static, str>>, key: &str) -> StepResult<Self> {
         let tag = tag.into();
@@ -76,6 +81,7 @@ impl Key {
         match &*self.tag {
             "do" => WrittenBy::Do,
             "undo" => WrittenBy::Undo,
+            "half" => WrittenBy::Half,
             _ => WrittenBy::Message,
         }
     }
@@ -91,6 +97,10 @@ pub(super) enum WrittenBy {
     Do,
     Undo,
     Message,
+    /// The local transaction of half messages.
+    Half,
+    /// Who asked what became of it, and found nothing.
+    Check,
 }
 
 impl WrittenBy {
@@ -99,6 +109,8 @@ impl WrittenBy {
             Self::Do => "do",
             Self::Undo => "undo",
             Self::Message => "message",
+            Self::Half => "half",
+            Self::Check => "check",
         }
     }
 }
@@ -115,7 +127,7 @@ pub(super) enum Status {
     Succeeded,
     /// Refused; `result` is the refusal.
     Refused,
-    /// Undone before there was an answer: the step must not run any more.
+    /// Undone, or asked for, before there was an answer: it must not run any more.
     Void,
 }
 

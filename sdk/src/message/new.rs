@@ -37,6 +37,8 @@ const RESERVED_HEADER_PREFIX: &str = "amends-";
 pub struct NewMessage {
     message: v1::Message,
     delay: Option<Duration>,
+    /// Whether the caller chose the id.
+    own_id: bool,
     problem: Option<MessageError>,
 }
 
@@ -95,6 +97,7 @@ impl NewMessage {
                 ..v1::Message::default()
             },
             delay: None,
+            own_id: false,
             problem: None,
         }
     }
@@ -104,7 +107,16 @@ impl NewMessage {
     /// nothing more, also in another process.
     pub fn with_id(mut self, id: impl Into<String>) -> Self {
         self.message.id = id.into();
+        self.own_id = true;
         self
+    }
+
+    /// An id that follows from something else, where the caller chose none.
+    pub(crate) fn or_id(self, id: impl FnOnce() -> String) -> Self {
+        if self.own_id {
+            return self;
+        }
+        self.with_id(id())
     }
 
     /// Its kind within the topic, which subscriptions choose by.
@@ -161,6 +173,15 @@ impl NewMessage {
                 Ok((self.message, self.delay))
             }
         }
+    }
+
+    /// The same as it travels.
+    pub(crate) fn into_proto(self) -> Result<v1::PublishMessage, MessageError> {
+        let (message, delay) = self.checked()?;
+        Ok(v1::PublishMessage {
+            message: Some(message),
+            delay: delay.and_then(convert::duration),
+        })
     }
 }
 

@@ -26,12 +26,14 @@
 //! ends in order: out of the registry, no new calls, the calls under way
 //! finished within a bound. Its handlers of messages
 //! consume from the same coordinator, and finish in the same way; what they
-//! publish with [`Conn::publish`](crate::Conn::publish) is relayed to it. It does not watch the database: a step whose
+//! publish with [`Conn::publish`](crate::Conn::publish) is relayed to it. It
+//! answers what became of the local transactions of half messages. It does not watch the database: a step whose
 //! database is away is unknown, and called again.
 
 mod cleaner;
 mod commands;
 mod consumers;
+mod producers;
 mod registration;
 mod server;
 
@@ -48,6 +50,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::consumer_log::DEFAULT_RETENTION;
+use crate::half::Checks;
 use crate::message::SubscriptionError;
 use crate::outbox::{Relay, RunningRelay};
 use crate::{Access, BoxError, Client, Database, DatabaseError, Service, ServiceDef};
@@ -113,6 +116,7 @@ impl Participant {
         ParticipantBuilder {
             database,
             services: Vec::new(),
+            producers: Vec::new(),
             listen: "127.0.0.1:0".to_owned(),
             advertise: None,
             coordinator: None,
@@ -130,6 +134,7 @@ impl Participant {
 pub struct ParticipantBuilder {
     database: Database,
     services: Vec<ServiceDef>,
+    producers: Vec<String>,
     listen: String,
     advertise: Option<String>,
     coordinator: Option<String>,
@@ -143,6 +148,14 @@ impl ParticipantBuilder {
     /// Adds a service.
     pub fn service<S: Service>(mut self, service: S) -> Self {
         self.services.push(Arc::new(service).define());
+        self
+    }
+
+    /// Answers the checks of a producer group from the consumer log: for half
+    /// messages whose group is none of the services. 1 to 128 of A-Z, a-z,
+    /// 0-9, `-`, `_`, `.`.
+    pub fn producer(mut self, group: impl Into<String>) -> Self {
+        self.producers.push(group.into());
         self
     }
 
@@ -204,6 +217,7 @@ impl ParticipantBuilder {
     /// [`ParticipantError`]; nothing runs then.
     pub async fn start(mut self) -> Result<RunningParticipant, ParticipantError> {
         let mut services = named(std::mem::take(&mut self.services))?;
+        let checks = self.checks(&mut services)?;
         let handlers = consumers::handlers(&mut services);
         let calls = Arc::new(Calls::new(self.database.clone(), services));
         let consumers = consumers::of(handlers, &calls, &self)?;
@@ -228,6 +242,7 @@ impl ParticipantBuilder {
                 url,
                 &self.access,
                 calls.services(),
+                checks.groups(),
                 &advertise,
             )?),
             None => None,
@@ -242,6 +257,7 @@ impl ParticipantBuilder {
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let serving = Server::builder()
             .add_service(service)
+            .add_service(producers::service(checks, tracker.clone()))
             .serve_with_incoming_shutdown(
                 TcpIncoming::from(listener).with_nodelay(Some(true)),
                 stop.clone().cancelled_owned(),
@@ -281,6 +297,26 @@ impl ParticipantBuilder {
             }
             None => Ok(address.to_string()),
         }
+    }
+
+    /// Who answers for half messages: each service, and the groups beside them.
+    fn checks(
+        &self,
+        services: &mut BTreeMap<&'static str, ServiceDef>,
+    ) -> Result<Checks, ParticipantError> {
+        let mut checks = Checks::new(self.database.clone(), self.retention);
+        for service in services.values_mut() {
+            checks.join_service(service);
+        }
+        for group in &self.producers {
+            checks.join(group);
+        }
+        if checks.groups().next().is_none() {
+            return Err(ParticipantError::Configuration(
+                "a participant needs a service or a producer group".to_owned(),
+            ));
+        }
+        Ok(checks)
     }
 
     /// Publishes what the services put into the outbox of their database.
@@ -360,11 +396,6 @@ fn named(
             let text = format!("the service `{name}` was added twice");
             return Err(ParticipantError::Configuration(text));
         }
-    }
-    if named.is_empty() {
-        return Err(ParticipantError::Configuration(
-            "a participant needs a service".to_owned(),
-        ));
     }
     Ok(named)
 }

@@ -37,23 +37,24 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    pub(super) fn new(
+    pub(super) fn new<'a>(
         url: &str,
         access: &Access,
         services: &BTreeMap<&'static str, ServiceDef>,
+        groups: impl Iterator<Item = &'a str>,
         address: &str,
     ) -> Result<Self, ParticipantError> {
         let wire = access
             .connect(url, Some(CALL_TIMEOUT))
             .map_err(|error| ParticipantError::Configuration(error.to_string()))?;
         let instance_id = uuid::Uuid::now_v7().to_string();
-        let requests = services
-            .values()
-            .map(|service| v1::RegisterParticipantRequest {
-                service: service.name().to_owned(),
+        // Every service is a producer group; the others have no steps.
+        let requests = groups
+            .map(|group| v1::RegisterParticipantRequest {
+                service: group.to_owned(),
                 instance_id: instance_id.clone(),
                 address: address.to_owned(),
-                steps: offers(service),
+                steps: services.get(group).map(offers).unwrap_or_default(),
             })
             .collect();
         Ok(Self {

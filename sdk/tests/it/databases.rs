@@ -1,10 +1,14 @@
 //! A database of its own for every test, on each of the three systems.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use amends::Database;
 use futures_util::FutureExt;
 use sqlx::AssertSqlSafe;
+
+/// Far more than any test takes, also on a busy machine.
+const MAX_TEST: Duration = Duration::from_secs(300);
 
 /// Makes one test per database out of each function `async fn(Database)`.
 macro_rules! on_every_database {
@@ -35,7 +39,7 @@ pub(crate) use on_every_database;
 pub(crate) async fn on_sqlite(test: impl AsyncFnOnce(Database)) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("service.db").display());
-    test(connect(&url).await).await;
+    within(Box::pin(test(connect(&url).await))).await;
 }
 
 pub(crate) async fn on_postgres(test: impl AsyncFnOnce(Database)) {
@@ -47,7 +51,7 @@ pub(crate) async fn on_postgres(test: impl AsyncFnOnce(Database)) {
         .await
         .unwrap();
     let database = connect(&with_name(&admin_url, &name)).await;
-    let done = AssertUnwindSafe(test(database.clone()))
+    let done = AssertUnwindSafe(within(Box::pin(test(database.clone()))))
         .catch_unwind()
         .await;
     let drop = format!("drop database {name} with (force)");
@@ -67,7 +71,7 @@ pub(crate) async fn on_mysql(test: impl AsyncFnOnce(Database)) {
         .await
         .unwrap();
     let database = connect(&with_name(&admin_url, &name)).await;
-    let done = AssertUnwindSafe(test(database.clone()))
+    let done = AssertUnwindSafe(within(Box::pin(test(database.clone()))))
         .catch_unwind()
         .await;
     let drop = format!("drop database {name}");
@@ -76,6 +80,13 @@ pub(crate) async fn on_mysql(test: impl AsyncFnOnce(Database)) {
         .await
         .unwrap();
     done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+}
+
+/// A test fails, and never hangs.
+async fn within(test: impl Future<Output = ()>) {
+    tokio::time::timeout(MAX_TEST, test)
+        .await
+        .expect("the test ended in time");
 }
 
 /// Where a database is, to open it a second time.

@@ -22,6 +22,9 @@ mod external;
 #[cfg(feature = "macros")]
 mod fake;
 mod fence;
+mod half;
+mod half_producers;
+mod halves;
 mod outbox;
 mod participant;
 mod points;
