@@ -244,11 +244,12 @@ async fn settled(address: &str, ids: &[String]) {
 }
 
 /// Follows the coordinators for as long as it is awaited.
-async fn consume(topic: String, addresses: watch::Receiver<String>, log: Log) {
+async fn consume(topic: String, mut addresses: watch::Receiver<String>, log: Log) {
     loop {
-        let address = addresses.borrow().clone();
+        let address = addresses.borrow_and_update().clone();
         let _gone = consume_from(&address, &topic, &log).await;
-        tokio::time::sleep(COME_BACK).await;
+        // Another one, or the same one again.
+        let _another = tokio::time::timeout(COME_BACK, addresses.changed()).await;
     }
 }
 
