@@ -266,7 +266,7 @@ impl Halves {
                 Some((question, tell)) = asked.recv() => {
                     check_id += 1;
                     waiting.insert(check_id, tell);
-                    let check = Check { check_id, question: Some(question) };
+                    let check = Check { check_id, question: Some(question), timeout: None };
                     if says.send(Ok(say(Say::Check(check)))).await.is_err() {
                         break;
                     }
