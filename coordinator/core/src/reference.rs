@@ -5,9 +5,14 @@
 //! earlier step) or `$.gid`, followed by `.field`, `[0]` or `["any key"]`. An
 //! object with the single key `$literal` stands for what is inside, unread.
 
+mod look_up;
+
 use std::fmt;
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
+
+use self::look_up::{Missing, look_up};
 
 /// Deepest nesting of a template, in levels. (`serde_json` reads 128.)
 pub const MAX_DEPTH: usize = 100;
@@ -93,14 +98,11 @@ impl Template {
         found
     }
 
-    /// Puts in the values that `root` gives.
+    /// Puts in values from the JSON texts that `root` gives.
     ///
     /// # Errors
     /// Names the first reference that leads nowhere.
-    pub fn resolve<'v>(
-        &self,
-        root: &mut dyn FnMut(&Root) -> Option<&'v Value>,
-    ) -> Result<Value, Unresolved> {
+    pub fn resolve(&self, root: &dyn Fn(&Root) -> Option<Bytes>) -> Result<Value, Unresolved> {
         match self {
             Self::Literal(value) => Ok(value.clone()),
             Self::Reference(reference) => reference.resolve(root),
@@ -156,23 +158,21 @@ impl Reference {
         &self.root
     }
 
-    fn resolve<'v>(
-        &self,
-        root: &mut dyn FnMut(&Root) -> Option<&'v Value>,
-    ) -> Result<Value, Unresolved> {
-        let fail = |problem: String| Unresolved {
-            reference: self.to_string(),
-            problem,
+    fn resolve(&self, root: &dyn Fn(&Root) -> Option<Bytes>) -> Result<Value, Unresolved> {
+        let found = match root(&self.root) {
+            Some(text) => look_up(&text, &self.path),
+            None => Err(Missing::NotJson),
         };
-        let mut value = root(&self.root).ok_or_else(|| fail("it is not JSON".into()))?;
-        for segment in &self.path {
-            let next = match segment {
-                Segment::Key(key) => value.get(key),
-                Segment::Index(index) => value.get(index),
-            };
-            value = next.ok_or_else(|| fail(format!("there is no {}", segment_text(segment))))?;
-        }
-        Ok(value.clone())
+        found.map_err(|missing| Unresolved {
+            reference: self.to_string(),
+            problem: match missing {
+                Missing::NotJson => "it is not JSON".to_owned(),
+                Missing::Segment(at) => {
+                    let segment = self.path.get(at).map(segment_text);
+                    format!("there is no {}", segment.unwrap_or_default())
+                }
+            },
+        })
     }
 }
 
@@ -322,12 +322,14 @@ mod tests {
         let reserve = json!({"price": 999});
         let gid = json!("g-1");
         let template = Template::parse(template).map_err(|e| e.to_string())?;
-        let mut root = |root: &Root| match root {
-            Root::Input => Some(&input),
-            Root::Gid => Some(&gid),
-            Root::Step(name) => (name == "reserve-stock").then_some(&reserve),
+        let text = |value: &Value| Some(Bytes::from(value.to_string()));
+        let root = |root: &Root| match root {
+            Root::Input => text(&input),
+            Root::Gid => text(&gid),
+            Root::Step(name) if name == "reserve-stock" => text(&reserve),
+            Root::Step(_) => None,
         };
-        template.resolve(&mut root).map_err(|e| e.to_string())
+        template.resolve(&root).map_err(|e| e.to_string())
     }
 
     #[test]

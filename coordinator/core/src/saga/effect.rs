@@ -1,8 +1,8 @@
 //! What has to happen outside, and what must be durable before it may.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use crate::answer::Failure;
@@ -289,46 +289,21 @@ pub(super) fn resolve(saga: &Saga, body: &Body) -> Result<Payload, Failure> {
         Body::Fixed(payload) => return Ok(payload.clone()),
         Body::Template(template) => template,
     };
-    let values = referred_values(saga, template);
-    let mut root = |root: &Root| values.get(&root_key(root));
     let value = template
-        .resolve(&mut root)
+        .resolve(&|root| json_of(saga, root))
         .map_err(|error| Failure::new("REFERENCE_UNRESOLVED", error.to_string()))?;
     Ok(Payload::json(&value))
 }
 
-/// Every value that the template begins a path at, parsed once.
-fn referred_values(saga: &Saga, template: &Template) -> HashMap<String, Value> {
-    let mut values = HashMap::new();
-    for reference in template.references() {
-        let root = reference.root();
-        let key = root_key(root);
-        if values.contains_key(&key) {
-            continue;
-        }
-        let value = match root {
-            Root::Input => saga.input.to_value(),
-            Root::Gid => Some(Value::from(saga.gid.as_str())),
-            Root::Step(name) => {
-                saga.definition
-                    .position(name)
-                    .and_then(|ix| match &saga.steps[ix].forward {
-                        Forward::Succeeded { output } => output.to_value(),
-                        _ => None,
-                    })
-            }
-        };
-        if let Some(value) = value {
-            values.insert(key, value);
-        }
-    }
-    values
-}
-
-fn root_key(root: &Root) -> String {
-    match root {
-        Root::Input => "input".to_owned(),
-        Root::Gid => "gid".to_owned(),
-        Root::Step(name) => format!("steps.{name}"),
-    }
+/// The JSON text that paths of this root begin at.
+fn json_of(saga: &Saga, root: &Root) -> Option<Bytes> {
+    let payload = match root {
+        Root::Input => &saga.input,
+        Root::Gid => return Some(Value::from(saga.gid.as_str()).to_string().into()),
+        Root::Step(name) => match &saga.steps[saga.definition.position(name)?].forward {
+            Forward::Succeeded { output } => output,
+            _ => return None,
+        },
+    };
+    payload.is_json().then(|| payload.data().clone())
 }
