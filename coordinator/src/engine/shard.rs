@@ -39,6 +39,9 @@ use super::unawaited::Unawaited;
 
 /// Wait when nothing is planned; any event ends it.
 const IDLE: Duration = Duration::from_secs(3_600);
+/// Most transactions that are woken, or written because it is time, before
+/// other events have their turn: after a participant hung, thousands are due at once.
+const MAX_DUE_AT_ONCE: usize = 64;
 
 /// What a shard works with.
 pub(super) struct ShardParts {
@@ -215,7 +218,10 @@ impl Shard {
 
     fn wake_due(&mut self) {
         let now = self.parts.clock.now();
-        while let Some(gid) = self.timers.pop(now) {
+        for _ in 0..MAX_DUE_AT_ONCE {
+            let Some(gid) = self.timers.pop(now) else {
+                return;
+            };
             if let Some(live) = self.live.get_mut(&gid) {
                 live.timer = None;
             }
@@ -319,8 +325,14 @@ impl Shard {
     }
 
     fn flush_due(&mut self) {
-        let until = self.stopping.is_none().then(runtime_now);
-        while let Some((gid, worth)) = self.unawaited.pop(until) {
+        let (until, most) = match self.stopping {
+            None => (Some(runtime_now()), MAX_DUE_AT_ONCE),
+            Some(_) => (None, usize::MAX),
+        };
+        for _ in 0..most {
+            let Some((gid, worth)) = self.unawaited.pop(until) else {
+                return;
+            };
             let Some(live) = self.live.get_mut(&gid) else {
                 continue;
             };
