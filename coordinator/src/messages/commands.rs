@@ -20,6 +20,7 @@ use amends_core::message::{
 use amends_core::payload::Payload;
 use amends_core::saga::{Broadcast, Call, Phase, Via};
 use amends_core::target::Target;
+use amends_core::time::Millis;
 use amends_proto::v1;
 use futures_util::future::BoxFuture;
 use prost::Message as _;
@@ -28,7 +29,7 @@ use tokio::sync::oneshot;
 
 use super::{Deliver, Messages, MessagesError, NewMessage};
 use crate::participant::{Called, Caller, execute_request};
-use crate::store::messages::{DeliveryFilter, MessageFilter};
+use crate::store::messages::{DeliveryFilter, MessageFilter, StoredDelivery, StoredMessage};
 
 /// The command topic of a service is this and its name.
 const TOPIC_PREFIX: &str = "amends.commands.";
@@ -43,6 +44,8 @@ const BODY: &str = "amends.v1.UndoCommand";
 const GID_HEADER: &str = "amends-gid";
 /// Most earlier messages of one call that are looked at.
 const MAX_EARLIER: u32 = 16;
+/// How long the first message of a call is believed to be at the broker.
+const BELIEVED: Millis = Millis::from_secs(600);
 
 /// The call that a report answers: a branch of a transaction in a phase.
 type Asked = (Gid, StepName, Phase);
@@ -213,7 +216,9 @@ impl Commands {
         }
     }
 
-    /// Whether a message of this call is known to be on its way: not published yet, or waiting in the group.
+    /// Whether a message of this call is on its way: not published yet, or waiting in the group.
+    /// What another broker has leaves a row in the group once it is handled; without one it is believed
+    /// to be there, twice as long with each copy, because a broker may lose its queue.
     async fn is_under_way(
         &self,
         group: &GroupName,
@@ -221,14 +226,15 @@ impl Commands {
         key: Option<&MessageKey>,
     ) -> Result<bool, MessagesError> {
         let Some(key) = key else { return Ok(false) };
-        let unpublished = MessageFilter {
-            states: vec![MessageState::Committed],
+        let sent = MessageFilter {
             topic: Some(topic.clone()),
             key: Some(key.clone()),
-            limit: 1,
+            limit: MAX_EARLIER,
             ..MessageFilter::default()
         };
-        if !self.messages.list(&unpublished).await?.is_empty() {
+        let sent = self.messages.list(&sent).await?;
+        let unpublished = |earlier: &StoredMessage| earlier.state == MessageState::Committed;
+        if sent.iter().any(unpublished) {
             return Ok(true);
         }
         let delivered = DeliveryFilter {
@@ -237,13 +243,26 @@ impl Commands {
             limit: MAX_EARLIER,
             ..DeliveryFilter::default()
         };
-        let earlier = self.messages.lookup(&delivered).await?;
-        Ok(earlier.iter().any(|delivery| {
+        let delivered = self.messages.lookup(&delivered).await?;
+        let waits = |delivery: &StoredDelivery| {
             matches!(
                 delivery.state,
                 DeliveryState::Ready | DeliveryState::Leased | DeliveryState::Retrying
             )
-        }))
+        };
+        if delivered.iter().any(waits) {
+            return Ok(true);
+        }
+        let has_row = |id: &MessageId| delivered.iter().any(|delivery| delivery.id == *id);
+        let published = |earlier: &&StoredMessage| earlier.state == MessageState::Published;
+        let published = sent.iter().filter(published).map(|it| &it.message);
+        let mut unseen = published.filter(|message| !has_row(&message.id));
+        let Some(newest) = unseen.next() else {
+            return Ok(false);
+        };
+        // At most MAX_EARLIER of them.
+        let believed = Millis(BELIEVED.0 << unseen.count());
+        Ok(self.messages.clock().now() < newest.created_at + believed)
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {

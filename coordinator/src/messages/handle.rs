@@ -13,7 +13,7 @@ use super::dispatch::Dispatchers;
 use super::error::MessagesError;
 use super::hints::{Hints, hints};
 use super::options::MessageOptions;
-use super::relay::{Due, Embedded, Lane, Outbox, OutboxCommand, OutboxLive, OutboxParts};
+use super::relay::{Claim, Due, Embedded, Lane, Outbox, OutboxCommand, OutboxLive, OutboxParts};
 use super::table::Table;
 use super::types::MessagesHealth;
 use super::writer::{Writer, writer};
@@ -220,9 +220,18 @@ impl RelayParts {
             lanes.push(lane);
             match &self.broker {
                 Some(broker) => {
+                    let (sender, claimed) = mpsc::unbounded_channel();
+                    let claim = Claim {
+                        due,
+                        claimed: sender,
+                        finished: finished.clone(),
+                        writer: self.writer.clone(),
+                        clock: self.clock.clone(),
+                    };
+                    tasks.spawn(claim.run());
                     let lane = Lane {
                         number,
-                        due,
+                        due: claimed,
                         finished: finished.clone(),
                         broker: broker.clone(),
                         writer: self.writer.clone(),

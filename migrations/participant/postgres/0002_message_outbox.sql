@@ -26,8 +26,8 @@ create table if not exists message_outbox (
     content_type varchar(256) not null,
     body         bytea        not null,
     deliver_at   bigint,
-    -- 0 sending, 1 sent, 2 failed, 3 consumed
-    status       smallint     not null default 0 check (status in (0, 1, 2, 3)),
+    -- 0 sending, 1 sent, 2 failed
+    status       smallint     not null default 0 check (status in (0, 1, 2)),
     try_count    bigint       not null default 0,
     first_try_at bigint,
     next_try_at  bigint       not null default 0,

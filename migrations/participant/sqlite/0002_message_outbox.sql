@@ -12,8 +12,8 @@ create table if not exists message_outbox (
     content_type text    not null,
     body         blob    not null,
     deliver_at   integer,
-    -- 0 sending, 1 sent, 2 failed, 3 consumed
-    status       integer not null default 0 check (status in (0, 1, 2, 3)),
+    -- 0 sending, 1 sent, 2 failed
+    status       integer not null default 0 check (status in (0, 1, 2)),
     try_count    integer not null default 0,
     first_try_at integer,
     next_try_at  integer not null default 0,

@@ -121,6 +121,5 @@ pub async fn resend(database: &Database, id: &str) -> Result<bool, DatabaseError
 /// # Errors
 /// As the database says.
 pub async fn remove_sent_before(database: &Database, age: Duration) -> Result<u64, DatabaseError> {
-    crate::consumer_log::remove_in_batches(database, "message_outbox", " and status in (1, 3)", age)
-        .await
+    crate::consumer_log::remove_in_batches(database, "message_outbox", " and status = 1", age).await
 }

@@ -22,23 +22,20 @@ const MAX_ERROR_LENGTH: usize = 1000;
 pub enum State {
     /// Will be published, now or at the next attempt.
     Sending,
-    /// The coordinator has it.
+    /// The coordinator has it; which groups have handled it, the coordinator knows.
     Sent,
     /// It used up its attempts or its time, or the coordinator refuses it for good.
     Failed,
-    /// Every group that got it has handled it, as far as somebody noted so.
-    Consumed,
 }
 
 impl State {
-    const ALL: [Self; 4] = [Self::Sending, Self::Sent, Self::Failed, Self::Consumed];
+    const ALL: [Self; 3] = [Self::Sending, Self::Sent, Self::Failed];
 
     fn number(self) -> i64 {
         match self {
             Self::Sending => 0,
             Self::Sent => 1,
             Self::Failed => 2,
-            Self::Consumed => 3,
         }
     }
 

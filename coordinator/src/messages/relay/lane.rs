@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::crash;
 use crate::messages::options::MessageOptions;
 use crate::messages::writer::{Job, Writer};
-use crate::store::messages::{MessageWrite, Written};
+use crate::store::messages::MessageWrite;
 
 /// Messages taken from the outbox at a time.
 const TAKE: usize = 1_024;
@@ -27,6 +27,7 @@ const TAKE: usize = 1_024;
 /// A lane.
 pub(in crate::messages) struct Lane {
     pub(in crate::messages) number: usize,
+    /// Those with a delay are claimed.
     pub(in crate::messages) due: mpsc::UnboundedReceiver<Due>,
     pub(in crate::messages) finished: mpsc::UnboundedSender<Vec<Finished>>,
     pub(in crate::messages) broker: Arc<dyn ExternalBroker>,
@@ -53,7 +54,6 @@ impl Lane {
         let mut losses = 0;
         while self.wait(&mut carrying).await {
             let batch = carrying.batch(MAX_UNCONFIRMED, self.clock.now());
-            let batch = self.claim(batch).await;
             if batch.is_empty() {
                 continue;
             }
@@ -105,56 +105,6 @@ impl Lane {
         }
     }
 
-    /// Notes that delayed messages are going to be published, because until
-    /// then they could be taken back. Those that were are left out.
-    async fn claim(&self, batch: Vec<Due>) -> Vec<Due> {
-        let now = self.clock.now();
-        let unclaimed = |due: &Due| due.tries == 0 && due.message.deliver_at.is_some();
-        let claims: Vec<_> = batch
-            .iter()
-            .filter(|due| unclaimed(due))
-            .map(|due| MessageWrite::Claim {
-                id: due.message.id.clone(),
-                generation: due.generation,
-                now,
-            })
-            .collect();
-        if claims.is_empty() {
-            return batch;
-        }
-        let Some(claimed) = self.write_until_known(claims).await else {
-            return Vec::new();
-        };
-        let mut claimed = claimed.into_iter();
-        let (mut kept, mut gone) = (Vec::with_capacity(batch.len()), Vec::new());
-        for mut due in batch {
-            if !unclaimed(&due) {
-                kept.push(due);
-            } else if matches!(claimed.next(), Some(Written::Done)) {
-                due.tries = 1;
-                kept.push(due);
-            } else {
-                gone.push(Finished::done(&due));
-            }
-        }
-        let _ = self.finished.send(gone);
-        kept
-    }
-
-    async fn write_until_known(&self, writes: Vec<MessageWrite>) -> Option<Vec<Written>> {
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        let done = Box::new(move |outcome: crate::messages::writer::JobOutcome| {
-            let _ = reply.send(outcome.written());
-        });
-        let job = Job {
-            writes,
-            guard: None,
-            done,
-        };
-        self.writer.send(job).await.ok()?;
-        answer.await.ok()
-    }
-
     async fn publish(
         &self,
         batch: &[Due],
@@ -191,6 +141,7 @@ impl Lane {
                 Carried::Confirmed => {}
                 Carried::Unroutable(why) => {
                     carrying.released(&due);
+                    let why = format!("unroutable: {why}");
                     let failure = due.failed(why, NextTry::AtItsTime, now);
                     sorted.failures.push(failure);
                     sorted.alone.push(due);

@@ -9,11 +9,13 @@
 
 mod backoff;
 mod carrying;
+mod claim;
 mod due;
 mod embedded;
 mod lane;
 mod outbox;
 
+pub(super) use claim::Claim;
 pub(super) use due::Due;
 pub(super) use embedded::Embedded;
 pub(super) use lane::Lane;

@@ -26,6 +26,8 @@ const PAGE: u32 = 512;
 const AHEAD: Millis = Millis(2_000);
 /// Accepted messages kept while the last page is being read.
 const MAX_BESIDE: usize = 4_096;
+/// Every so many polls the store is read from its beginning, not from where the last round ended.
+const FULL_LOOK: u32 = 30;
 /// Wait after a read that failed.
 const READ_AGAIN: Duration = Duration::from_millis(200);
 
@@ -58,6 +60,8 @@ pub(in crate::messages) struct OutboxParts {
 }
 
 type Page = Result<Vec<StoredMessage>, StoreError>;
+/// Where a message stands in the outbox: its time, and its id.
+type Place = (Timestamp, MessageId);
 
 /// The actor.
 pub(in crate::messages) struct Outbox {
@@ -71,8 +75,15 @@ pub(in crate::messages) struct Outbox {
     behind: bool,
     /// The store is to be looked through, or is being.
     looking: bool,
+    /// The round is to begin.
+    fresh: bool,
+    /// When the round is over, another one begins at the beginning.
+    again: bool,
     /// Rows up to here were read in this round.
-    cursor: Option<(Timestamp, MessageId)>,
+    cursor: Option<Place>,
+    /// Rows up to here are in memory, or over.
+    low: Option<Place>,
+    polls: u32,
     reading: Option<BoxFuture<'static, Page>>,
     /// Accepted while a page was being read, and whether there were too many.
     beside: Vec<Due>,
@@ -99,7 +110,11 @@ impl Outbox {
             timers: Timers::new(),
             behind: true,
             looking: true,
+            fresh: true,
+            again: false,
             cursor: None,
+            low: None,
+            polls: 0,
             reading: None,
             beside: Vec::new(),
             missed: false,
@@ -116,7 +131,8 @@ impl Outbox {
             let event = self.next(&mut poll).await;
             match event {
                 Event::Command(None) => return,
-                Event::Command(Some(OutboxCommand::Look)) | Event::Poll => self.look(),
+                Event::Command(Some(OutboxCommand::Look)) => self.look_at_all(),
+                Event::Poll => self.poll(),
                 Event::Command(Some(OutboxCommand::Now(due))) => self.now(due),
                 Event::Accepted(batches) => {
                     for accepted in batches {
@@ -241,18 +257,37 @@ impl Outbox {
         }
     }
 
-    /// Looks through the store, unless that is under way.
-    fn look(&mut self) {
-        if !self.looking {
-            self.looking = true;
-            self.cursor = None;
+    /// Takes in what time has brought near: the rows behind those that were there before.
+    fn poll(&mut self) {
+        self.polls = self.polls.wrapping_add(1);
+        if self.polls.is_multiple_of(FULL_LOOK) {
+            self.look_at_all();
+        } else if !self.looking {
+            self.begin_round();
         }
+    }
+
+    /// Looks through the store from its beginning.
+    fn look_at_all(&mut self) {
+        self.low = None;
+        if self.looking {
+            self.again = true;
+        } else {
+            self.begin_round();
+        }
+    }
+
+    fn begin_round(&mut self) {
+        self.looking = true;
+        self.fresh = true;
+        self.again = false;
+        self.cursor = self.low.clone();
     }
 
     fn fall_behind(&mut self) {
         self.behind = true;
         self.missed = true;
-        self.look();
+        self.look_at_all();
     }
 
     fn begin_read(&mut self) {
@@ -263,7 +298,7 @@ impl Outbox {
         self.forgotten.clear();
         self.missed |= !self.beside.is_empty();
         self.beside.clear();
-        if self.cursor.is_none() {
+        if std::mem::take(&mut self.fresh) {
             self.missed = false;
         }
         let store = self.parts.store.clone();
@@ -300,9 +335,12 @@ impl Outbox {
         if !is_last {
             return;
         }
-        self.cursor = None;
+        self.low = self.cursor.take();
         self.behind = self.missed;
-        self.looking = self.missed;
+        self.looking = false;
+        if self.missed || self.again {
+            self.look_at_all();
+        }
         for due in std::mem::take(&mut self.beside) {
             if !self.take(due) {
                 self.fall_behind();

@@ -9,7 +9,7 @@ use amends_coordinator::participant::{Called, Caller};
 use amends_coordinator::store::messages::{MessageFilter, StoredDelivery};
 use amends_core::answer::{Answer, Failure};
 use amends_core::id::{Gid, StepName};
-use amends_core::message::{DeliveryState, MessageId, Tag};
+use amends_core::message::{DeliveryState, MessageId, MessageState, Tag};
 use amends_core::payload::Payload;
 use amends_core::saga::{Broadcast, Call, Phase, Via};
 use amends_core::target::Target;
@@ -17,8 +17,8 @@ use amends_proto::v1;
 use futures_util::future::BoxFuture;
 use prost::Message as _;
 
+use super::place::Place;
 use super::world::{Consumer, Run, World, patiently, subscription, topic};
-use crate::store::place::Place;
 
 const COMMANDS: &str = "amends.commands.goods";
 
@@ -86,7 +86,7 @@ fn report(commands: &Commands, step: &str) -> bool {
     commands.report(&gid(), &branch, Phase::Undo, done)
 }
 
-pub(super) async fn a_service_that_reads_its_commands_is_told_and_reports(place: &Place) {
+pub(super) async fn a_service_that_reads_its_commands_is_told_and_reports(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let (commands, direct) = start(&run);
@@ -116,7 +116,7 @@ pub(super) async fn a_service_that_reads_its_commands_is_told_and_reports(place:
     assert_eq!(direct.0.load(Ordering::SeqCst), 0);
 }
 
-pub(super) async fn a_service_that_reads_no_commands_is_called(place: &Place) {
+pub(super) async fn a_service_that_reads_no_commands_is_called(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let (commands, direct) = start(&run);
@@ -127,7 +127,7 @@ pub(super) async fn a_service_that_reads_no_commands_is_called(place: &Place) {
     assert_eq!(direct.0.load(Ordering::SeqCst), 2);
 }
 
-pub(super) async fn what_is_still_on_its_way_is_not_sent_again(place: &Place) {
+pub(super) async fn what_is_still_on_its_way_is_not_sent_again(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let (commands, _) = start(&run);
@@ -169,7 +169,49 @@ pub(super) async fn what_is_still_on_its_way_is_not_sent_again(place: &Place) {
     patiently(call).await.unwrap();
 }
 
-pub(super) async fn a_broadcast_is_one_message_for_all_its_calls(place: &Place) {
+/// As when a broker has lost its queue.
+pub(super) async fn what_nobody_hears_of_is_sent_again_ever_more_rarely(place: &Place<'_>) {
+    let world = World::new(place);
+    let run = world.run("a").await;
+    let (commands, _) = start(&run);
+    drop(run.consumer(&subscription("goods", COMMANDS), 5).await);
+    let all = MessageFilter {
+        limit: 10,
+        ..MessageFilter::default()
+    };
+    let call = |attempt, timeout| {
+        let mut call = undo("reserve", attempt, Via::Queue);
+        call.timeout = Duration::from_millis(timeout).into();
+        make(&commands, call)
+    };
+    let mut attempt = 0;
+    for (passed, copies) in [(0, 1), (599, 1), (1, 2), (1_199, 2), (1, 3)] {
+        run.pass(Duration::from_secs(passed)).await;
+        attempt += 1;
+        let before = run.messages.list(&all).await.unwrap();
+        // What is in the coordinator's own store is not lost.
+        let copies = if place.is_external() { copies } else { 1 };
+        if before.len() == copies {
+            patiently(call(attempt, 300)).await.unwrap();
+            assert_eq!(run.messages.list(&all).await.unwrap(), before);
+            continue;
+        }
+        let call = call(attempt, 60_000);
+        let is_sent = async {
+            while run.messages.list(&all).await.unwrap().len() < copies {
+                tokio::task::yield_now().await;
+            }
+        };
+        patiently(is_sent).await;
+        call.abort();
+        for sent in run.messages.list(&all).await.unwrap() {
+            run.until_state(&sent.message.id, MessageState::Published)
+                .await;
+        }
+    }
+}
+
+pub(super) async fn a_broadcast_is_one_message_for_all_its_calls(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let (commands, _) = start(&run);
@@ -204,7 +246,7 @@ pub(super) async fn a_broadcast_is_one_message_for_all_its_calls(place: &Place) 
 }
 
 /// It would not get what was published before it came.
-pub(super) async fn a_service_that_does_not_read_a_broadcast_is_called(place: &Place) {
+pub(super) async fn a_service_that_does_not_read_a_broadcast_is_called(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let (commands, direct) = start(&run);

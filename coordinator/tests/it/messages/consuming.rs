@@ -6,10 +6,10 @@ use std::time::Duration;
 use amends_coordinator::messages::Verdict;
 use amends_core::message::{DeliveryState, Mode, Subscription};
 
+use super::place::Place;
 use super::world::{World, body, message, subscription};
-use crate::store::place::Place;
 
-pub(super) async fn two_consumers_share_the_messages(place: &Place) {
+pub(super) async fn two_consumers_share_the_messages(place: &Place<'_>) {
     const MESSAGES: usize = 200;
     let world = World::new(place);
     let run = world.run("a").await;
@@ -33,7 +33,7 @@ pub(super) async fn two_consumers_share_the_messages(place: &Place) {
     assert!(one.has_nothing() && two.has_nothing());
 }
 
-pub(super) async fn credit_bounds_what_a_consumer_has(place: &Place) {
+pub(super) async fn credit_bounds_what_a_consumer_has(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let mut consumer = run.consumer(&subscription("g", "t"), 2).await;
@@ -53,17 +53,15 @@ pub(super) async fn credit_bounds_what_a_consumer_has(place: &Place) {
     assert_eq!(too_much.code(), "INVALID_MESSAGE");
 }
 
-pub(super) async fn a_lease_that_ends_gives_the_message_to_another(place: &Place) {
+pub(super) async fn a_lease_that_ends_gives_the_message_to_another(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let mut slow = run.consumer(&subscription("g", "t"), 1).await;
     let id = run.publish(message("t", "x")).await;
     let late = slow.next().await;
     run.pass(Duration::from_secs(29)).await;
-    assert_eq!(
-        run.delivery(&id, "g").await.unwrap().state,
-        DeliveryState::Leased
-    );
+    let leased = run.delivery(&id, "g").await.map(|row| row.state);
+    assert_eq!(leased, place.leased());
     run.pass(Duration::from_secs(1)).await;
     run.until(&id, "g", |row| row.attempts == 1).await;
     run.messages.look().await;
@@ -94,7 +92,7 @@ pub(super) async fn a_lease_that_ends_gives_the_message_to_another(place: &Place
     assert_ne!(body(&one), body(&two));
 }
 
-pub(super) async fn a_sign_of_life_keeps_the_lease(place: &Place) {
+pub(super) async fn a_sign_of_life_keeps_the_lease(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let mut consumer = run.consumer(&subscription("g", "t"), 1).await;
@@ -107,12 +105,13 @@ pub(super) async fn a_sign_of_life_keeps_the_lease(place: &Place) {
         consumer.handle.settle(Vec::new()).await.unwrap();
     }
     run.pass(Duration::from_secs(29)).await;
-    let row = run.delivery(&id, "g").await.unwrap();
-    assert_eq!((row.state, row.attempts), (DeliveryState::Leased, 0));
+    let row = run.delivery(&id, "g").await;
+    let leased = row.map(|row| (row.state, row.attempts));
+    assert_eq!(leased, place.leased().map(|leased| (leased, 0)));
     consumer.done(&handed).await;
 }
 
-pub(super) async fn what_a_vanished_consumer_had_is_delivered_again(place: &Place) {
+pub(super) async fn what_a_vanished_consumer_had_is_delivered_again(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let mut gone = run.consumer(&subscription("g", "t"), 10).await;
@@ -129,7 +128,7 @@ pub(super) async fn what_a_vanished_consumer_had_is_delivered_again(place: &Plac
     assert_eq!(got, [("0".into(), 1), ("1".into(), 1), ("2".into(), 1)]);
 }
 
-pub(super) async fn every_instance_of_a_broadcast_gets_it_also_after_a_restart(place: &Place) {
+pub(super) async fn every_instance_of_a_broadcast_gets_it_also_after_a_restart(place: &Place<'_>) {
     let world = World::new(place);
     let all = Subscription {
         mode: Mode::Broadcasting,

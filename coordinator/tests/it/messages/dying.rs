@@ -8,11 +8,12 @@ use amends_coordinator::messages::{
 use amends_coordinator::store::messages::{
     DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterState,
 };
-use amends_core::message::{DeliveryState, Headers};
+use amends_core::message::{DeliveryState, Headers, RetrySchedule, Subscription};
 use amends_core::payload::Payload;
+use amends_core::time::Millis;
 
+use super::place::Place;
 use super::world::{Consumer, Run, World, body, group, message, named, subscription};
-use crate::store::place::Place;
 
 fn open(name: &str) -> DeadLetterFilter {
     DeadLetterFilter {
@@ -49,7 +50,7 @@ async fn dead(run: &Run, consumer: &mut Consumer, name: &str) -> DeadLetter {
     run.messages.dead_letter(&dead.id).await.unwrap()
 }
 
-pub(super) async fn a_failing_message_is_retried_by_the_schedule_and_then_dead(place: &Place) {
+pub(super) async fn a_failing_message_is_retried_by_the_schedule_and_then_dead(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let mut consumer = run.consumer(&subscription("g", "t"), 10).await;
@@ -86,7 +87,36 @@ pub(super) async fn a_failing_message_is_retried_by_the_schedule_and_then_dead(p
     assert!(consumer.has_nothing());
 }
 
-pub(super) async fn an_explicit_verdict_is_dead_at_once(place: &Place) {
+pub(super) async fn what_fails_three_times_and_then_works_is_done(place: &Place<'_>) {
+    let world = World::new(place);
+    let run = world.run("a").await;
+    let patient = Subscription {
+        retry: RetrySchedule::new(5, vec![Millis(1_000)]).unwrap(),
+        ..subscription("g", "t")
+    };
+    let mut consumer = run.consumer(&patient, 10).await;
+    let id = run.publish(message("t", "x")).await;
+    for attempt in 1..=3 {
+        let handed = consumer.next().await;
+        assert_eq!(handed.attempt, attempt);
+        consumer.again(&handed, &format!("failure {attempt}")).await;
+        run.pass(Duration::from_secs(1)).await;
+    }
+    let fourth = consumer.next().await;
+    assert_eq!(fourth.attempt, 4);
+    consumer.done(&fourth).await;
+    let row = run.until(&id, "g", |row| row.state == DeliveryState::Done);
+    assert_eq!(row.await.attempts, 4);
+    assert!(
+        run.messages
+            .dead_letters(&open("g"))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+pub(super) async fn an_explicit_verdict_is_dead_at_once(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let mut consumer = run.consumer(&subscription("g", "t"), 10).await;
@@ -102,7 +132,7 @@ pub(super) async fn an_explicit_verdict_is_dead_at_once(place: &Place) {
     assert!(matches!(gone, Err(MessagesError::NoDeadLetter(_))));
 }
 
-pub(super) async fn a_restart_does_not_forget_attempts(place: &Place) {
+pub(super) async fn a_restart_does_not_forget_attempts(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let mut consumer = run.consumer(&subscription("g", "t"), 10).await;
@@ -129,7 +159,7 @@ pub(super) async fn a_restart_does_not_forget_attempts(place: &Place) {
     assert_eq!(consumer.next().await.attempt, 3);
 }
 
-pub(super) async fn two_that_resend_at_once_deliver_it_once(place: &Place) {
+pub(super) async fn two_that_resend_at_once_deliver_it_once(place: &Place<'_>) {
     const LETTERS: usize = 20;
     let world = World::new(place);
     let run = world.run("a").await;
@@ -169,7 +199,7 @@ pub(super) async fn two_that_resend_at_once_deliver_it_once(place: &Place) {
     ));
 }
 
-pub(super) async fn a_resent_filter_is_spread_over_time(place: &Place) {
+pub(super) async fn a_resent_filter_is_spread_over_time(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let mut consumer = run.consumer(&subscription("g", "t"), 10).await;
@@ -202,7 +232,7 @@ pub(super) async fn a_resent_filter_is_spread_over_time(place: &Place) {
     assert!(run.messages.resend(none).await.unwrap().is_empty());
 }
 
-pub(super) async fn an_edited_letter_is_another_message(place: &Place) {
+pub(super) async fn an_edited_letter_is_another_message(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let mut consumer = run.consumer(&subscription("g", "t"), 10).await;
@@ -232,7 +262,7 @@ pub(super) async fn an_edited_letter_is_another_message(place: &Place) {
     assert!(other.has_nothing(), "it goes to its own group only");
 }
 
-pub(super) async fn giving_up_needs_a_reason_and_happens_once(place: &Place) {
+pub(super) async fn giving_up_needs_a_reason_and_happens_once(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let mut consumer = run.consumer(&subscription("g", "t"), 10).await;

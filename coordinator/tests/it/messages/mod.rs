@@ -1,30 +1,37 @@
-//! Publishing and delivering: one suite, run over each store.
+//! Publishing and delivering: one suite, run over each store as the broker, and over RabbitMQ.
 
 mod commanding;
 mod consuming;
 mod dying;
+mod freezing;
 mod ordering;
+mod place;
 mod publishing;
 mod timing;
 mod volume;
 mod world;
 
-/// Makes of each case a test for each store.
+/// Makes of each case a test for each store, and for RabbitMQ.
 macro_rules! suite {
     ($($subject:ident: $($case:ident)*;)*) => {
         mod memory {
             $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $case() {
-                crate::store::place::memory(async |place| super::$subject::$case(place).await).await;
+                super::place::memory(async |place| super::$subject::$case(place).await).await;
             })*)*
         }
         mod sqlite {
             $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $case() {
-                crate::store::place::sqlite(async |place| super::$subject::$case(place).await).await;
+                super::place::sqlite(async |place| super::$subject::$case(place).await).await;
             })*)*
         }
         mod postgresql {
             $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $case() {
-                crate::store::place::postgres(async |place| super::$subject::$case(place).await).await;
+                super::place::postgres(async |place| super::$subject::$case(place).await).await;
+            })*)*
+        }
+        mod rabbitmq {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $case() {
+                super::place::rabbitmq(async |place| super::$subject::$case(place).await).await;
             })*)*
         }
     };
@@ -50,10 +57,12 @@ suite! {
         a_service_that_reads_its_commands_is_told_and_reports
         a_service_that_reads_no_commands_is_called
         what_is_still_on_its_way_is_not_sent_again
+        what_nobody_hears_of_is_sent_again_ever_more_rarely
         a_broadcast_is_one_message_for_all_its_calls
         a_service_that_does_not_read_a_broadcast_is_called;
     dying:
         a_failing_message_is_retried_by_the_schedule_and_then_dead
+        what_fails_three_times_and_then_works_is_done
         an_explicit_verdict_is_dead_at_once
         a_restart_does_not_forget_attempts
         two_that_resend_at_once_deliver_it_once
@@ -72,4 +81,22 @@ suite! {
     volume:
         what_does_not_fit_into_memory_is_read_from_the_store
         many_timers_at_once;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_away_holds_up_nobody() {
+    place::rabbitmq(async |place| volume::a_broker_that_is_away_holds_up_nobody(place).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_keep_their_order_over_cut_connections() {
+    place::rabbitmq(async |place| {
+        ordering::keys_keep_their_order_over_cut_connections(place).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_was_frozen_changes_nothing_when_it_wakes() {
+    place::rabbitmq_and_postgres(async |place| freezing::of_two_relays(place).await).await;
 }

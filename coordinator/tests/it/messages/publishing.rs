@@ -6,12 +6,12 @@ use amends_coordinator::messages::{ItemOutcome, MessagesError, SubscriptionFilte
 use amends_core::message::{DeliveryState, Filter, MessageState, Subscription, Tag};
 use amends_core::time::Millis;
 
+use super::place::Place;
 use super::world::{
     World, body, delayed, group, id, message, named, patiently, subscription, topic,
 };
-use crate::store::place::Place;
 
-pub(super) async fn what_is_published_is_delivered_and_acknowledged(place: &Place) {
+pub(super) async fn what_is_published_is_delivered_and_acknowledged(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let mut consumer = run.consumer(&subscription("g", "t"), 10).await;
@@ -19,15 +19,14 @@ pub(super) async fn what_is_published_is_delivered_and_acknowledged(place: &Plac
     let handed = consumer.next().await;
     assert_eq!((body(&handed), handed.attempt), ("hello".to_owned(), 1));
     assert_eq!(handed.message.id, id);
-    let leased = run.delivery(&id, "g").await.unwrap();
-    assert_eq!(leased.state, DeliveryState::Leased);
+    let leased = run.delivery(&id, "g").await.map(|row| row.state);
+    assert_eq!(leased, place.leased());
     consumer.done(&handed).await;
     let row = run
         .until(&id, "g", |row| row.state == DeliveryState::Done)
         .await;
     assert_eq!(row.attempts, 1);
-    let view = run.messages.get(&id).await.unwrap();
-    assert_eq!(view.stored.state, MessageState::Published);
+    run.until_state(&id, MessageState::Published).await;
     // A token is good once.
     let twice = consumer.settle(&handed, Verdict::Done).await;
     assert_eq!((twice.counted.len(), twice.stale), (0, vec![handed.token]));
@@ -39,7 +38,7 @@ pub(super) async fn what_is_published_is_delivered_and_acknowledged(place: &Plac
     assert_eq!(body(&consumer.next().await), "second");
 }
 
-pub(super) async fn a_batch_is_kept_whole_or_not_at_all(place: &Place) {
+pub(super) async fn a_batch_is_kept_whole_or_not_at_all(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let mut consumer = run.consumer(&subscription("g", "t"), 10).await;
@@ -78,7 +77,7 @@ pub(super) async fn a_batch_is_kept_whole_or_not_at_all(place: &Place) {
     assert_eq!(none.code(), "INVALID_MESSAGE");
 }
 
-pub(super) async fn an_id_is_published_once(place: &Place) {
+pub(super) async fn an_id_is_published_once(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let mut consumer = run.consumer(&subscription("g", "t"), 10).await;
@@ -101,11 +100,18 @@ pub(super) async fn an_id_is_published_once(place: &Place) {
     assert!(later(60_000).await.unwrap()[0].created);
     run.pass(Duration::from_millis(5)).await;
     assert!(!later(60_000).await.unwrap()[0].created);
+    let mut again = delayed("t", "x", Millis(60_000));
+    again.id = Some(id("later"));
+    let beside = named("beside", "t", "y");
+    let accepted = run.messages.publish(vec![again, beside]).await.unwrap();
+    let created: Vec<bool> = accepted.iter().map(|it| it.created).collect();
+    assert_eq!(created, [false, true], "in a batch too");
+    assert_eq!(body(&consumer.next().await), "y");
     assert_eq!(publish("same").await.unwrap()[0].id, id("m"));
     assert!(consumer.has_nothing());
 }
 
-pub(super) async fn without_a_subscription_it_waits_for_one(place: &Place) {
+pub(super) async fn without_a_subscription_it_waits_for_one(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let id = run.publish(message("t", "early")).await;
@@ -120,13 +126,14 @@ pub(super) async fn without_a_subscription_it_waits_for_one(place: &Place) {
     };
     let (state, error, tries) = patiently(unroutable).await;
     assert_eq!((state, tries), (MessageState::Committed, 1));
-    assert_eq!(error, "unroutable: no group subscribes to topic t tag \"\"");
+    assert!(error.starts_with("unroutable: no "), "{error}");
+    assert!(error.ends_with("t tag \"\""), "{error}");
     // Its next try is far away; the subscription brings it at once.
     let mut consumer = run.consumer(&subscription("g", "t"), 10).await;
     assert_eq!(consumer.next().await.message.id, id);
 }
 
-pub(super) async fn filters_and_groups_share_nothing(place: &Place) {
+pub(super) async fn filters_and_groups_share_nothing(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let paid = Subscription {
@@ -152,7 +159,7 @@ pub(super) async fn filters_and_groups_share_nothing(place: &Place) {
     assert!(all.has_nothing());
 }
 
-pub(super) async fn a_message_that_waits_can_be_taken_back(place: &Place) {
+pub(super) async fn a_message_that_waits_can_be_taken_back(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let mut consumer = run.consumer(&subscription("g", "t"), 10).await;
@@ -181,7 +188,7 @@ pub(super) async fn a_message_that_waits_can_be_taken_back(place: &Place) {
     assert!(consumer.has_nothing());
 }
 
-pub(super) async fn subscriptions_can_be_seen_and_ended(place: &Place) {
+pub(super) async fn subscriptions_can_be_seen_and_ended(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     assert!(
@@ -217,7 +224,9 @@ pub(super) async fn subscriptions_can_be_seen_and_ended(place: &Place) {
             views[ix].backlog.ready,
         )
     };
-    assert_eq!((of(0), of(1)), ((1, 1, 3), (0, 0, 3)));
+    // What waits at another broker is not counted.
+    let waiting = if place.is_external() { 0 } else { 3 };
+    assert_eq!((of(0), of(1)), ((1, 1, waiting), (0, 0, waiting)));
     let rest = SubscriptionFilter {
         after: Some((group("g"), topic("t"))),
         ..all

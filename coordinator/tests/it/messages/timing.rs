@@ -6,10 +6,10 @@ use amends_coordinator::messages::ItemOutcome;
 use amends_core::message::{MessageState, OrderKey};
 use amends_core::time::Millis;
 
+use super::place::Place;
 use super::world::{World, body, delayed, message, subscription};
-use crate::store::place::Place;
 
-pub(super) async fn delays_arrive_in_the_order_of_time(place: &Place) {
+pub(super) async fn delays_arrive_in_the_order_of_time(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     let mut consumer = run.consumer(&subscription("g", "t"), 10).await;
@@ -32,7 +32,7 @@ pub(super) async fn delays_arrive_in_the_order_of_time(place: &Place) {
 }
 
 /// Cancelling races with the moment at which a message becomes due.
-pub(super) async fn taken_back_or_delivered_but_not_both(place: &Place) {
+pub(super) async fn taken_back_or_delivered_but_not_both(place: &Place<'_>) {
     const RUNS: usize = 1_000;
     const AT_ONCE: usize = 50;
     let world = World::new(place);
@@ -60,10 +60,9 @@ pub(super) async fn taken_back_or_delivered_but_not_both(place: &Place) {
         }
         for (id, cancelled) in ids.iter().zip(cancelled) {
             assert_ne!(cancelled, delivered.contains(id), "{id}");
-            let state = run.messages.get(id).await.unwrap().stored.state;
             let expected =
                 [MessageState::Published, MessageState::RolledBack][usize::from(cancelled)];
-            assert_eq!(state, expected);
+            run.until_state(id, expected).await;
             outcomes[usize::from(cancelled)] += 1;
         }
         assert!(consumer.has_nothing());
@@ -74,7 +73,7 @@ pub(super) async fn taken_back_or_delivered_but_not_both(place: &Place) {
     );
 }
 
-pub(super) async fn overdue_messages_come_after_a_restart(place: &Place) {
+pub(super) async fn overdue_messages_come_after_a_restart(place: &Place<'_>) {
     let world = World::new(place);
     let run = world.run("a").await;
     run.messages

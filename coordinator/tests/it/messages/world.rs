@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use amends_coordinator::broker::ExternalBroker;
 use amends_coordinator::clock::{Clock, SystemClock};
 use amends_coordinator::config::Migrate;
 use amends_coordinator::messages::{
@@ -13,14 +14,14 @@ use amends_coordinator::messages::{
 };
 use amends_coordinator::store::messages::{MessageStore, StoredDelivery};
 use amends_core::message::{
-    Filter, GroupName, Headers, MessageId, MessageKey, Mode, OrderKey, RetrySchedule, Subscription,
-    Tag, Topic,
+    Filter, GroupName, Headers, MessageId, MessageKey, MessageState, Mode, OrderKey, RetrySchedule,
+    Subscription, Tag, Topic,
 };
 use amends_core::payload::Payload;
 use amends_core::time::{Millis, Timestamp};
 use tokio::task::JoinSet;
 
-use crate::store::place::Place;
+use super::place::Place;
 
 /// How long something that must happen may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,13 +46,15 @@ impl Clock for TestClock {
 }
 
 pub(super) struct World<'a> {
-    place: &'a Place,
+    place: &'a Place<'a>,
     pub(super) clock: Arc<TestClock>,
     pub(super) options: MessageOptions,
+    /// Of an external broker; with one, everything comes in the order in which it was published.
+    pub(super) lanes: u32,
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(place: &'a Place) -> Self {
+    pub(super) fn new(place: &'a Place<'a>) -> Self {
         let clock = TestClock {
             passed: AtomicI64::new(0),
             origin: amends_coordinator::clock::monotonic(),
@@ -60,6 +63,7 @@ impl<'a> World<'a> {
             place,
             clock: Arc::new(clock),
             options: MessageOptions::default(),
+            lanes: 1,
         }
     }
 
@@ -70,7 +74,8 @@ impl<'a> World<'a> {
     /// The store, once the last task of a run that was killed has let go of its file.
     async fn open(&self, incarnation: &str) -> Arc<dyn MessageStore> {
         loop {
-            match self.place.try_open(incarnation, Migrate::Auto).await {
+            let store = self.place.store;
+            match store.try_open(incarnation, Migrate::Auto).await {
                 Ok(stores) => return stores.messages,
                 Err(error) if error.code() == "STORE_LOCKED" => tokio::task::yield_now().await,
                 Err(error) => panic!("{error}"),
@@ -84,11 +89,27 @@ impl<'a> World<'a> {
     }
 
     async fn run_by(&self, incarnation: &str, clock: Arc<dyn Clock>) -> Run {
+        let broker = self.place.broker(self.lanes).await;
+        self.run_over(incarnation, clock, broker).await
+    }
+
+    /// A run by the clock of the test over a broker of the test.
+    pub(super) async fn run_with(&self, incarnation: &str, broker: Arc<dyn ExternalBroker>) -> Run {
+        self.run_over(incarnation, self.clock.clone(), Some(broker))
+            .await
+    }
+
+    async fn run_over(
+        &self,
+        incarnation: &str,
+        clock: Arc<dyn Clock>,
+        broker: Option<Arc<dyn ExternalBroker>>,
+    ) -> Run {
         let store = patiently(self.open(incarnation)).await;
         let open = Arc::downgrade(&store);
         let parts = MessageParts {
             store,
-            broker: None,
+            broker,
             clock,
             options: self.options.clone(),
         };
@@ -172,6 +193,16 @@ impl Run {
             }
         };
         patiently(wait).await
+    }
+
+    /// Waits until a message stands so.
+    pub(super) async fn until_state(&self, id: &MessageId, state: MessageState) {
+        let wait = async {
+            while self.messages.get(id).await.unwrap().stored.state != state {
+                tokio::task::yield_now().await;
+            }
+        };
+        patiently(wait).await;
     }
 
     /// Stops in order.

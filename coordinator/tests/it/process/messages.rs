@@ -34,7 +34,7 @@ const AT_ONCE: usize = 8;
 /// Every so many are published for a little later.
 const DELAYED_STRIDE: usize = 2;
 const DELAY: Duration = Duration::from_millis(10);
-/// Wait of a consumer whose coordinator is gone.
+/// How long a consumer whose coordinator is gone waits for the next one before it looks at the same again.
 const COME_BACK: Duration = Duration::from_millis(20);
 const GROUP: &str = "billing";
 

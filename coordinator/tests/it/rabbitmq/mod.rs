@@ -6,7 +6,7 @@
 mod carrying;
 mod faults;
 pub(crate) mod place;
-mod proxy;
+pub(crate) mod proxy;
 mod publishing;
 mod receiving;
 mod server;

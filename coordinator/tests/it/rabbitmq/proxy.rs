@@ -10,13 +10,15 @@ use tokio::sync::watch;
 
 /// What it does with bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Traffic {
+pub(crate) enum Traffic {
     Flows,
     /// Nothing comes back from the server; connections stay open.
     AnswersHeld,
+    /// Every connection is ended at once.
+    Refused,
 }
 
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     traffic: Arc<watch::Sender<Traffic>>,
     /// Each change ends the connections of that time.
@@ -25,7 +27,7 @@ pub(super) struct Proxy {
 
 impl Proxy {
     /// In front of the server of a URL.
-    pub(super) async fn before(url: &str) -> (Self, String) {
+    pub(crate) async fn before(url: &str) -> (Self, String) {
         let mut url: url::Url = url.parse().unwrap();
         let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5672));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -41,6 +43,9 @@ impl Proxy {
         };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                if *traffic.borrow() == Traffic::Refused {
+                    continue;
+                }
                 let Ok(server) = TcpStream::connect(&server).await else {
                     continue;
                 };
@@ -62,12 +67,12 @@ impl Proxy {
         (proxy, url.into())
     }
 
-    pub(super) fn set(&self, traffic: Traffic) {
+    pub(crate) fn set(&self, traffic: Traffic) {
         self.traffic.send_replace(traffic);
     }
 
     /// Ends all connections.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
 }

@@ -17,6 +17,7 @@ mod demo;
 mod fence;
 mod front;
 mod goods;
+mod killed_consumer;
 mod mail;
 mod order;
 mod placing;
