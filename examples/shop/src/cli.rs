@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::role::{FrontArgs, ProbeArgs, RabbitMqArgs, ResendArgs, SamplesArgs, ServiceArgs};
+use crate::role::{FrontArgs, ProbeArgs, ProviderArgs, RabbitMqArgs, ReconcileArgs, ResendArgs, SamplesArgs, ServiceArgs};
 use crate::runner::RunArgs;
 
 /// What `shop` was asked to do.
@@ -39,6 +39,10 @@ pub enum Command {
     Samples(SamplesArgs),
     /// Send again what a service's outbox holds as failed
     Resend(ResendArgs),
+    /// Compare what provider, payments, orders, points and payment log say
+    Reconcile(ReconcileArgs),
+    /// Run a payment provider to try with
+    Provider(ProviderArgs),
     /// Ask a service, or the front, how it is; success means well
     Probe(ProbeArgs),
     /// Run the coordinator: `amends serve`, ended by the end of standard input

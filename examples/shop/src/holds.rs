@@ -32,6 +32,8 @@ pub const COUPON_GIVE_BACK: &str = "coupon.give-back";
 pub const USER_REFUND: &str = "user.refund";
 /// The order is cancelled, not yet committed.
 pub const ORDER_ABANDON: &str = "order.abandon";
+/// The payment is paid, not yet committed.
+pub const PAY_SETTLE: &str = "pay.settle";
 
 /// The service's side of all holds.
 #[derive(Clone, Debug, Default)]

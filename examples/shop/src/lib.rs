@@ -2,7 +2,7 @@
 //! survive.
 //!
 //! Four services, each with a database of its own, place orders together
-//! through one saga. [`domain`] has the rules, [`services`] what each service
+//! through one saga; a fifth takes payments, which [`provider`] makes. [`domain`] has the rules, [`services`] what each service
 //! does, [`saga`] how they work together, [`front`] the shop as customers see
 //! it, [`invariants`] what must be true whatever happened, and [`runner`] the
 //! program that starts everything and tells its story.
@@ -16,6 +16,7 @@ pub mod holds;
 mod http;
 pub mod invariants;
 pub mod proto;
+pub mod provider;
 pub mod role;
 pub mod runner;
 pub mod saga;

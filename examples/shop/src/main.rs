@@ -8,9 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use shop::cli::{Cli, Command, CoordinatorArgs};
-use shop::role::{
-    exit_with_stdin, run_front, run_probe, run_rabbitmq, run_resend, run_samples, run_service,
-};
+use shop::role::{exit_with_stdin, run_front, run_probe, run_provider, run_rabbitmq, run_reconcile, run_resend, run_samples, run_service};
 use shop::runner::{self, Verdict};
 use tracing_subscriber::EnvFilter;
 
@@ -40,6 +38,17 @@ fn main() -> ExitCode {
         }),
         Some(Command::Resend(args)) => on_runtime(async {
             run_resend(&args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Some(Command::Reconcile(args)) => on_runtime(async {
+            Ok(if run_reconcile(&args).await? {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
+        }),
+        Some(Command::Provider(args)) => on_runtime(async {
+            run_provider(args).await?;
             Ok(ExitCode::SUCCESS)
         }),
         Some(Command::Probe(args)) => on_runtime(async {

@@ -7,7 +7,8 @@ use crate::domain::{Cents, Coupon, CouponId, GoodsId, UserId};
 use crate::invariants::Databases;
 use crate::services::goods::table::GoodsRow;
 use crate::services::user::table::UserRow;
-use crate::services::{coupon, goods, mail, order, user};
+use crate::provider;
+use crate::services::{coupon, goods, mail, order, pay, paylog, user};
 
 /// The customer, with 900.00.
 pub const USER: UserId = UserId::new(345_963_634_385_633_280);
@@ -40,6 +41,9 @@ pub async fn fill(databases: &Databases) -> Result<(), DatabaseError> {
     coupon::table::create(&databases.coupon).await?;
     user::table::create(&databases.user).await?;
     mail::table::create(&databases.mail).await?;
+    pay::table::create(&databases.pay).await?;
+    paylog::table::create(&databases.paylog).await?;
+    provider::table::create(&databases.provider).await?;
     add_goods(databases, &course()).await?;
     add_user(databases, &customer()).await?;
     add_coupon(databases, &fresh_coupon(COUPON, USER)).await

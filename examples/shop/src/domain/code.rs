@@ -18,6 +18,16 @@ pub enum Code {
     OrderCancelled,
     /// The order is being paid, or paid.
     OrderPayStatusIsPay,
+    /// There is nothing left to pay for the order.
+    OrderNothingToPay,
+    /// There is no such payment.
+    PayNoExist,
+    /// The payment was closed, because it did not come in time.
+    PayClosed,
+    /// The provider names another amount than the payment's.
+    PayAmountInvalid,
+    /// What claims to come from the provider is not signed by it.
+    PaySignatureInvalid,
     /// There are no such goods.
     GoodsNoExist,
     /// The price that the customer saw is not the price of the goods.
@@ -57,6 +67,11 @@ impl Code {
             Self::OrderStatusInvalid => "ORDER_STATUS_INVALID",
             Self::OrderCancelled => "ORDER_CANCELLED",
             Self::OrderPayStatusIsPay => "ORDER_PAY_STATUS_IS_PAY",
+            Self::OrderNothingToPay => "ORDER_NOTHING_TO_PAY",
+            Self::PayNoExist => "PAY_NO_EXIST",
+            Self::PayClosed => "PAY_CLOSED",
+            Self::PayAmountInvalid => "PAY_AMOUNT_INVALID",
+            Self::PaySignatureInvalid => "PAY_SIGNATURE_INVALID",
             Self::GoodsNoExist => "GOODS_NO_EXIST",
             Self::GoodsPriceInvalid => "GOODS_PRICE_INVALID",
             Self::GoodsNumNotEnough => "GOODS_NUM_NOT_ENOUGH",

@@ -6,11 +6,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use amends::Value;
+use amends::conn::FromValue;
+use amends::{DatabaseError, Value};
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// The longest id of an order.
+/// The longest id of an order or a payment.
 pub const MAX_ORDER_ID: usize = 64;
 
 /// Why a text is no id.
@@ -20,8 +21,8 @@ pub enum IdError {
     #[error("`{0}` is no id: it must be a whole number above zero")]
     Number(String),
     /// Empty, too long, or with other characters.
-    #[error("`{0}` is no order id: 1 to {MAX_ORDER_ID} of A-Z, a-z, 0-9, `-`, `_` and `.`")]
-    Order(String),
+    #[error("`{0}` is no id: 1 to {MAX_ORDER_ID} of A-Z, a-z, 0-9, `-`, `_` and `.`")]
+    Text(String),
 }
 
 macro_rules! number_ids {
@@ -90,55 +91,73 @@ number_ids! {
     CouponId;
 }
 
-/// Names an order; the same text is the id of its global transaction.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct OrderId(String);
+macro_rules! text_ids {
+    ($($(#[$docs:meta])+ $name:ident;)+) => {$(
+        $(#[$docs])+
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
 
-impl OrderId {
-    /// A new id that sorts by its time.
-    #[must_use]
-    pub fn unique() -> Self {
-        Self(uuid::Uuid::now_v7().to_string())
-    }
+        impl $name {
+            /// A new id that sorts by its time.
+            #[must_use]
+            pub fn unique() -> Self {
+                Self(uuid::Uuid::now_v7().to_string())
+            }
 
-    /// As text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for OrderId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for OrderId {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if text.is_empty() || text.len() > MAX_ORDER_ID || !text.chars().all(plain) {
-            return Err(IdError::Order(text.chars().take(MAX_ORDER_ID).collect()));
+            /// As text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
         }
-        Ok(Self(text.to_owned()))
-    }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+                if text.is_empty() || text.len() > MAX_ORDER_ID || !text.chars().all(plain) {
+                    return Err(IdError::Text(text.chars().take(MAX_ORDER_ID).collect()));
+                }
+                Ok(Self(text.to_owned()))
+            }
+        }
+
+        impl From<&$name> for Value {
+            fn from(id: &$name) -> Self {
+                Self::Text(id.0.clone())
+            }
+        }
+
+        impl FromValue for $name {
+            fn from_value(value: &Value) -> Result<Self, DatabaseError> {
+                let text = String::from_value(value)?;
+                text.parse().map_err(|error: IdError| DatabaseError::Column(error.to_string()))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?
+                    .parse()
+                    .map_err(D::Error::custom)
+            }
+        }
+    )+};
 }
 
-impl From<&OrderId> for Value {
-    fn from(id: &OrderId) -> Self {
-        Self::Text(id.0.clone())
-    }
-}
-
-impl<'de> Deserialize<'de> for OrderId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(D::Error::custom)
-    }
+text_ids! {
+    /// Names an order; the same text is the id of its global transaction.
+    OrderId;
+    /// Names a payment, for the shop and for the provider.
+    PayId;
 }
 
 /// Reads a number id from a JSON text or number.

@@ -6,11 +6,13 @@ mod code;
 mod id;
 mod money;
 mod order;
+mod payment;
 mod rules;
 
 pub use code::Code;
-pub use id::{CouponId, GoodsId, IdError, MAX_ORDER_ID, OrderId, UserId};
+pub use id::{CouponId, GoodsId, IdError, MAX_ORDER_ID, OrderId, PayId, UserId};
 pub use money::{Cents, MoneyError};
 pub use order::{OrderStatus, PayStatus, PlaceOrder, Receipt, ShippingStatus, UnknownStatus};
+pub use payment::{ChargeState, PaymentState};
 pub use rules::{Coupon, FREE_SHIPPING_FROM, MAX_NUMBER, SHIPPING_FEE, Violation};
 pub use rules::{check_coupon, check_goods, check_order, pay_amount, shipping_fee};

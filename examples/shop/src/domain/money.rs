@@ -68,6 +68,12 @@ impl Cents {
         Self(self.0.saturating_neg())
     }
 
+    /// The points that paying this earns: one for each whole unit.
+    #[must_use]
+    pub const fn points(self) -> i64 {
+        self.0 / 100
+    }
+
     /// Below zero.
     #[must_use]
     pub const fn is_negative(self) -> bool {

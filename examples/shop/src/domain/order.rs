@@ -53,6 +53,7 @@ pub struct Receipt {
 #[error("{0} is no such status")]
 pub struct UnknownStatus(pub i64);
 
+/// Enums that are numbers in a status column and words for people.
 macro_rules! statuses {
     ($($(#[$docs:meta])+ $name:ident { $($(#[$variant_docs:meta])+ $variant:ident = $number:literal $text:literal,)+ })+) => {$(
         $(#[$docs])+
@@ -94,6 +95,8 @@ macro_rules! statuses {
         }
     )+};
 }
+
+pub(super) use statuses;
 
 statuses! {
     /// `order_status`.

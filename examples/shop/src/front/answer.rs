@@ -109,13 +109,15 @@ pub(super) async fn no_such_method(method: Method, uri: Uri) -> Problem {
 /// By the code alone, because most refusals come back from the saga as text.
 fn status_of(code: &str) -> StatusCode {
     match code {
-        "GOODS_NO_EXIST" | "COUPON_NO_EXIST" | "USER_NO_EXIST" | "ORDER_NO_EXIST" => {
+        "GOODS_NO_EXIST" | "COUPON_NO_EXIST" | "USER_NO_EXIST" | "ORDER_NO_EXIST"
+        | "PAY_NO_EXIST" => {
             StatusCode::NOT_FOUND
         }
         "ORDER_INVALID"
         | "ORDER_SHIPPINGFEE_INVALID"
         | "ORDERAMOUNT_INVALID"
-        | "MONEY_PAID_LESS_ZERO" => StatusCode::UNPROCESSABLE_ENTITY,
+        | "MONEY_PAID_LESS_ZERO"
+        | "PAY_AMOUNT_INVALID" => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::CONFLICT,
     }
 }

@@ -7,6 +7,7 @@
 mod answer;
 mod orders;
 mod page;
+mod payments;
 mod queries;
 mod request;
 
@@ -30,7 +31,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// An answer to a question takes no longer.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where the front finds the others: URLs such as `http://127.0.0.1:7431`.
 #[derive(Clone, Debug)]
@@ -47,6 +48,8 @@ pub struct Peers {
     pub coupon: String,
     /// The user service's queries.
     pub user: String,
+    /// The pay service's queries.
+    pub pay: String,
     /// How long customers wait for the end of an order; [`PATIENCE`] for people.
     pub patience: Duration,
 }
@@ -76,6 +79,7 @@ struct Inner {
     goods: Channel,
     coupon: Channel,
     user: Channel,
+    pay: Channel,
 }
 
 impl Front {
@@ -93,6 +97,7 @@ impl Front {
             goods: channel(&peers.goods)?,
             coupon: channel(&peers.coupon)?,
             user: channel(&peers.user)?,
+            pay: channel(&peers.pay)?,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -106,6 +111,7 @@ impl Front {
             .route("/orders", post(orders::place))
             .route("/orders/{id}", get(orders::show))
             .route("/orders/{id}/cancel", post(orders::cancel))
+            .route("/orders/{id}/pay", post(payments::begin))
             .route("/goods", get(queries::goods))
             .route("/users/{id}", get(queries::user))
             .fallback(answer::no_such_page)

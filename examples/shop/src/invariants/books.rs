@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use amends::{Database, DatabaseError, Row, args};
 
 use super::Databases;
-use crate::domain::{Cents, OrderStatus};
+use crate::domain::{Cents, ChargeState, OrderStatus, PayStatus, PaymentState};
 
 /// The books of all services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,16 @@ pub struct Books {
     pub balances: BTreeMap<i64, Cents>,
     /// What changed the balances.
     pub money_log: Vec<MoneyEntry>,
+    /// Payments by id.
+    pub payments: BTreeMap<String, PaymentEntry>,
+    /// What the provider says about them.
+    pub charges: BTreeMap<String, ChargeEntry>,
+    /// What became of payments.
+    pub pay_log: Vec<PayLogEntry>,
+    /// The points of each user.
+    pub scores: BTreeMap<i64, i64>,
+    /// What changed the points.
+    pub score_log: Vec<ScoreEntry>,
 }
 
 /// An order.
@@ -39,6 +49,54 @@ pub struct OrderEntry {
     pub coupon: Option<i64>,
     /// What the balance was to pay.
     pub money_paid: Cents,
+    /// What was left to pay.
+    pub pay_amount: Cents,
+    /// Whether that is paid.
+    pub pay_status: PayStatus,
+}
+
+/// A payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaymentEntry {
+    /// For which order.
+    pub order: String,
+    /// Whose.
+    pub user: i64,
+    /// How much.
+    pub amount: Cents,
+    /// How far it is.
+    pub state: PaymentState,
+}
+
+/// A payment as the provider has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChargeEntry {
+    /// How much.
+    pub amount: Cents,
+    /// How far it is.
+    pub state: ChargeState,
+}
+
+/// A row of the payment log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayLogEntry {
+    /// Which payment.
+    pub pay: String,
+    /// What became of it.
+    pub result: String,
+    /// How much it was.
+    pub amount: Cents,
+}
+
+/// A row of the score log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScoreEntry {
+    /// Whose points.
+    pub user: i64,
+    /// For which payment.
+    pub pay: String,
+    /// How many came; negative is taken back.
+    pub change: i64,
 }
 
 /// A row of the stock log.
@@ -107,7 +165,8 @@ impl Books {
 
 pub(super) async fn read(databases: &Databases) -> Result<Books, DatabaseError> {
     let orders =
-        "SELECT order_id, user_id, order_status, goods_id, goods_number, coupon_id, money_paid
+        "SELECT order_id, user_id, order_status, goods_id, goods_number, coupon_id, money_paid,
+            pay_amount, pay_status
          FROM trade_order";
     let stock = "SELECT goods_id, goods_number FROM trade_goods";
     let stock_log = "SELECT goods_id, order_id, goods_number FROM trade_goods_number_log";
@@ -116,7 +175,17 @@ pub(super) async fn read(databases: &Databases) -> Result<Books, DatabaseError> 
     let money_log = "SELECT user_id, order_id,
             CASE money_log_type WHEN 1 THEN -use_money ELSE use_money END AS money
          FROM trade_user_money_log";
+    let payments = "SELECT pay_id, order_id, user_id, pay_amount, is_paid FROM trade_pay";
+    let charges = "SELECT pay_id, amount, state FROM provider_charge";
+    let pay_log = "SELECT pay_id, result, pay_amount FROM trade_pay_log";
+    let scores = "SELECT user_id, user_score FROM trade_user";
+    let score_log = "SELECT user_id, pay_id, score FROM trade_user_score_log";
     Ok(Books {
+        payments: rows(&databases.pay, payments, payment).await?,
+        charges: rows(&databases.provider, charges, charge).await?,
+        pay_log: rows(&databases.paylog, pay_log, pay_log_entry).await?,
+        scores: rows(&databases.user, scores, pair).await?,
+        score_log: rows(&databases.user, score_log, score_entry).await?,
         orders: rows(&databases.order, orders, order).await?,
         stock: rows(&databases.goods, stock, pair).await?,
         stock_log: rows(&databases.goods, stock_log, stock_entry).await?,
@@ -143,6 +212,8 @@ fn order(row: &Row) -> Result<(String, OrderEntry), DatabaseError> {
         number: row.get("goods_number")?,
         coupon: row.get("coupon_id")?,
         money_paid: row.get("money_paid")?,
+        pay_amount: row.get("pay_amount")?,
+        pay_status: row.get("pay_status")?,
     };
     Ok((row.get("order_id")?, entry))
 }
@@ -167,6 +238,40 @@ fn money_entry(row: &Row) -> Result<MoneyEntry, DatabaseError> {
     Ok(MoneyEntry {
         user: row.at(0)?,
         order: row.at(1)?,
+        change: row.at(2)?,
+    })
+}
+
+fn payment(row: &Row) -> Result<(String, PaymentEntry), DatabaseError> {
+    let entry = PaymentEntry {
+        order: row.at(1)?,
+        user: row.at(2)?,
+        amount: row.at(3)?,
+        state: row.at(4)?,
+    };
+    Ok((row.at(0)?, entry))
+}
+
+fn charge(row: &Row) -> Result<(String, ChargeEntry), DatabaseError> {
+    let entry = ChargeEntry {
+        amount: row.at(1)?,
+        state: row.at(2)?,
+    };
+    Ok((row.at(0)?, entry))
+}
+
+fn pay_log_entry(row: &Row) -> Result<PayLogEntry, DatabaseError> {
+    Ok(PayLogEntry {
+        pay: row.at(0)?,
+        result: row.at(1)?,
+        amount: row.at(2)?,
+    })
+}
+
+fn score_entry(row: &Row) -> Result<ScoreEntry, DatabaseError> {
+    Ok(ScoreEntry {
+        user: row.at(0)?,
+        pay: row.at(1)?,
         change: row.at(2)?,
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::books::{Books, OrderEntry};
+use super::payments;
 use crate::domain::{Cents, OrderStatus};
 
 /// Everything that is wrong, a line each; empty when all is well.
@@ -17,6 +18,7 @@ pub fn judge(books: &Books) -> Vec<String> {
     stock(books, &mut breaches);
     money(books, &mut breaches);
     coupons(books, &mut breaches);
+    breaches.extend(payments::judge(books));
     breaches
 }
 
@@ -154,6 +156,7 @@ fn named(id: &str, order: &OrderEntry) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::PayStatus;
     use crate::invariants::{CouponEntry, MoneyEntry, StockEntry};
 
     /// One confirmed order with everything, one cancelled after everything.
@@ -165,6 +168,8 @@ mod tests {
             number: 3,
             coupon: Some(20),
             money_paid: Cents::new(500),
+            pay_amount: Cents::new(100),
+            pay_status: PayStatus::Unpaid,
         };
         let stock = |order: &str, change| StockEntry {
             goods: 10,
@@ -202,6 +207,7 @@ mod tests {
                 money("b", -500),
                 money("b", 500),
             ],
+            ..Books::default()
         }
     }
 

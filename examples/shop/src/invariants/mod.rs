@@ -7,10 +7,14 @@
 
 mod books;
 mod judge;
+pub mod payments;
 
 use amends::{Database, DatabaseError};
 
+use crate::role::Role;
+
 pub use books::{Books, CouponEntry, MoneyEntry, OrderEntry, StockEntry};
+pub use books::{ChargeEntry, PayLogEntry, PaymentEntry, ScoreEntry};
 pub use judge::judge;
 
 /// The databases of all services.
@@ -26,6 +30,35 @@ pub struct Databases {
     pub user: Database,
     /// Of the mail service; only its own scenario looks at it.
     pub mail: Database,
+    /// Of the pay service.
+    pub pay: Database,
+    /// Of the payment log.
+    pub paylog: Database,
+    /// Of the payment provider, which stands for its statement of account.
+    pub provider: Database,
+}
+
+impl Databases {
+    /// The provider's name among those of the services.
+    pub const PROVIDER: &str = "provider";
+
+    /// Connects to all of them: `url` says where the one of this name is.
+    ///
+    /// # Errors
+    /// As the databases say.
+    pub async fn connect(url: impl Fn(&str) -> String) -> Result<Self, DatabaseError> {
+        let open = async |name: &str| Database::connect(&url(name)).await;
+        Ok(Self {
+            order: open(Role::Order.as_str()).await?,
+            goods: open(Role::Goods.as_str()).await?,
+            coupon: open(Role::Coupon.as_str()).await?,
+            user: open(Role::User.as_str()).await?,
+            mail: open(Role::Mail.as_str()).await?,
+            pay: open(Role::Pay.as_str()).await?,
+            paylog: open(Role::PayLog.as_str()).await?,
+            provider: open(Self::PROVIDER).await?,
+        })
+    }
 }
 
 /// What the check found.
@@ -37,7 +70,7 @@ pub struct Report {
     pub books: Books,
 }
 
-/// Reads all four databases and judges them.
+/// Reads the databases and judges them.
 ///
 /// # Errors
 /// When one cannot be read.

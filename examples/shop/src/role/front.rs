@@ -24,6 +24,9 @@ pub struct FrontArgs {
     /// The queries of the user service.
     #[arg(long, value_name = "URL")]
     pub user: String,
+    /// The queries of the pay service.
+    #[arg(long, value_name = "URL")]
+    pub pay: String,
     /// Where customers come; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub listen: String,
@@ -44,6 +47,7 @@ pub async fn run_front(args: FrontArgs) -> Result<(), RoleError> {
         goods: args.goods,
         coupon: args.coupon,
         user: args.user,
+        pay: args.pay,
         patience: PATIENCE,
     })?;
     let listener = TcpListener::bind(&args.listen).await?;

@@ -8,8 +8,11 @@
 mod coordinator;
 mod end;
 mod front;
+mod pay;
 mod probe;
+mod provider;
 mod rabbitmq;
+mod reconcile;
 mod resend;
 mod samples;
 mod service;
@@ -20,8 +23,11 @@ use std::path::PathBuf;
 pub use coordinator::CoordinatorAt;
 pub use end::{exit_with_stdin, the_end};
 pub use front::{FrontArgs, run_front};
+pub use pay::PayArgs;
 pub use probe::{ProbeArgs, ProbeError, run_probe};
+pub use provider::{KeyAt, ProviderArgs, run_provider};
 pub use rabbitmq::{RabbitMqArgs, RabbitMqServer, ServerCommand, run_rabbitmq};
+pub use reconcile::{ReconcileArgs, run_reconcile};
 pub use resend::{ResendArgs, resend, run_resend};
 pub use samples::{SamplesArgs, run_samples};
 pub use service::{Role, ServiceArgs, run_service};
@@ -47,6 +53,15 @@ pub enum RoleError {
         #[source]
         source: std::io::Error,
     },
+    /// The provider's key cannot be had.
+    #[error(transparent)]
+    Key(#[from] crate::provider::KeyError),
+    /// The address of another service is none.
+    #[error("`{0}` is no address of a service")]
+    Address(String),
+    /// The pay service does not answer.
+    #[error("the pay service does not answer")]
+    Pay(#[source] Box<tonic::Status>),
     /// An address cannot be listened on.
     #[error("cannot listen")]
     Listen(#[from] std::io::Error),

@@ -1,9 +1,8 @@
 //! The sample data as a task of its own, for a shop that the runner does not start.
 
-use amends::Database;
 use clap::Args;
 
-use super::{Role, RoleError};
+use super::RoleError;
 use crate::invariants::Databases;
 use crate::runner::with_service;
 use crate::samples::fill;
@@ -28,16 +27,7 @@ pub struct SamplesArgs {
 /// # Errors
 /// As the databases say.
 pub async fn run_samples(args: &SamplesArgs) -> Result<(), RoleError> {
-    let connect = async |role: Role| {
-        let url = args.databases.replace("{service}", role.as_str());
-        Database::connect(&url).await
-    };
-    let databases = Databases {
-        order: connect(Role::Order).await?,
-        goods: connect(Role::Goods).await?,
-        coupon: connect(Role::Coupon).await?,
-        user: connect(Role::User).await?,
-        mail: connect(Role::Mail).await?,
-    };
+    let url = |name: &str| args.databases.replace("{service}", name);
+    let databases = Databases::connect(url).await?;
     Ok(fill(&databases).await?)
 }

@@ -1,7 +1,9 @@
 //! A service as a process: its steps for the coordinator, its queries for
 //! the front.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use amends::Database;
 use amends::Participant;
@@ -12,16 +14,20 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+use super::pay::PayArgs;
 use super::{CoordinatorAt, RoleError, announce, the_end};
 use crate::holds::Holds;
 use crate::proto::coupon_service_server::CouponServiceServer;
 use crate::proto::goods_service_server::GoodsServiceServer;
 use crate::proto::order_service_server::OrderServiceServer;
+use crate::proto::pay_service_server::PayServiceServer;
 use crate::proto::user_service_server::UserServiceServer;
 use crate::services::coupon::{self, CouponQueries, Coupons};
 use crate::services::goods::{self, Goods, GoodsQueries};
 use crate::services::mail::{self, Mails};
 use crate::services::order::{self, OrderQueries, Orders};
+use crate::services::pay::{self, PayQueries, UNPAID_AFTER};
+use crate::services::paylog::{self, PayLog};
 use crate::services::user::{self, UserQueries, Users};
 
 /// Which service.
@@ -37,6 +43,11 @@ pub enum Role {
     User,
     /// Mails to customers.
     Mail,
+    /// Payments.
+    Pay,
+    /// What became of payments.
+    #[value(name = "paylog")]
+    PayLog,
 }
 
 /// Arguments of `shop service`.
@@ -64,6 +75,12 @@ pub struct ServiceArgs {
     /// Where the front asks it.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub queries: String,
+    /// How long the order service lets a confirmed order wait for its payment [default: 30m]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub unpaid_after: Option<Duration>,
+    /// What the pay service needs beside that.
+    #[command(flatten)]
+    pub pay: PayArgs,
     /// Folder in which a demonstration holds steps.
     #[arg(long, value_name = "DIR", hide = true)]
     pub holds: Option<PathBuf>,
@@ -74,16 +91,24 @@ pub struct ServiceArgs {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Order,
         Self::Goods,
         Self::Coupon,
         Self::User,
         Self::Mail,
+        Self::Pay,
+        Self::PayLog,
     ];
 
     /// Those that the front asks.
-    pub const ASKED: [Self; 4] = [Self::Order, Self::Goods, Self::Coupon, Self::User];
+    pub const ASKED: [Self; 5] = [
+        Self::Order,
+        Self::Goods,
+        Self::Coupon,
+        Self::User,
+        Self::Pay,
+    ];
 
     /// Its name, which is also the service's.
     #[must_use]
@@ -94,6 +119,8 @@ impl Role {
             Self::Coupon => "coupon",
             Self::User => "user",
             Self::Mail => "mail",
+            Self::Pay => "pay",
+            Self::PayLog => "paylog",
         }
     }
 }
@@ -104,11 +131,9 @@ impl Role {
 /// When the database, an address or the coordinator refuses.
 pub async fn run_service(args: ServiceArgs) -> Result<(), RoleError> {
     let database = Database::connect(&args.database).await?;
-    let holds = args.holds.map_or_else(Holds::none, Holds::in_folder);
-    let builder = Participant::builder(database.clone());
-    let (builder, queries) = offer(args.role, &database, holds, builder).await?;
     let listener = TcpListener::bind(&args.queries).await?;
     let queries_address = listener.local_addr()?;
+    let (builder, queries) = offer(&args, &database, queries_address).await?;
     let builder = builder
         .listen(args.listen)
         .access(args.coordinator.access().await?)
@@ -127,9 +152,11 @@ pub async fn run_service(args: ServiceArgs) -> Result<(), RoleError> {
     let until_stdin_ends = args.until_stdin_ends;
     let (_, health) = tonic_health::server::health_reporter();
     let serving = Server::builder()
+        // The provider's callbacks are plain HTTP.
+        .accept_http1(args.role == Role::Pay)
         .add_routes(queries.add_service(health))
         .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
-    // A query may be cut short: it changes nothing, and is asked again.
+    // A query may be cut short: it changes nothing, and is asked again. So is a callback.
     let served = tokio::select! {
         served = serving => served,
         () = the_end(until_stdin_ends) => Ok(()),
@@ -141,17 +168,24 @@ pub async fn run_service(args: ServiceArgs) -> Result<(), RoleError> {
 
 /// Creates the service's tables and says what it offers, to whom.
 async fn offer(
-    role: Role,
+    args: &ServiceArgs,
     database: &Database,
-    holds: Holds,
-    builder: ParticipantBuilder,
+    queries: SocketAddr,
 ) -> Result<(ParticipantBuilder, Routes), RoleError> {
+    let builder = Participant::builder(database.clone());
+    let holds = args.holds.clone();
+    let holds = holds.map_or_else(Holds::none, Holds::in_folder);
     let queried = database.clone();
-    Ok(match role {
+    Ok(match args.role {
         Role::Order => {
             order::table::create(database).await?;
             let queries = OrderServiceServer::new(OrderQueries { database: queried });
-            (builder.service(Orders { holds }), Routes::new(queries))
+            let unpaid_after = args.unpaid_after.unwrap_or(UNPAID_AFTER);
+            let orders = Orders {
+                unpaid_after,
+                holds,
+            };
+            (builder.service(orders), Routes::new(queries))
         }
         Role::Goods => {
             goods::table::create(database).await?;
@@ -171,6 +205,19 @@ async fn offer(
         Role::Mail => {
             mail::table::create(database).await?;
             (builder.service(Mails), Routes::default())
+        }
+        Role::Pay => {
+            pay::table::create(database).await?;
+            let payments = args.pay.open(database, holds, queries).await?;
+            let routes = Routes::from(pay::callbacks(payments.clone()));
+            let queries = PayServiceServer::new(PayQueries {
+                payments: payments.clone(),
+            });
+            (builder.service(payments), routes.add_service(queries))
+        }
+        Role::PayLog => {
+            paylog::table::create(database).await?;
+            (builder.service(PayLog), Routes::default())
         }
     })
 }

@@ -8,6 +8,8 @@ pub mod coupon;
 pub mod goods;
 pub mod mail;
 pub mod order;
+pub mod pay;
+pub mod paylog;
 pub mod user;
 
 use tonic::Status;

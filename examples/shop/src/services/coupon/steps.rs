@@ -1,11 +1,12 @@
 //! Using a coupon for an order, and giving it back.
 
-use amends::{Conn, StepError, StepResult, reject};
+use amends::{Conn, Message, StepError, StepResult, reject};
 
 use super::{CouponUsed, Coupons, UseCoupon, table};
 use crate::clock;
 use crate::domain::{Cents, Code, check_coupon};
 use crate::holds;
+use crate::services::order::OrderClosed;
 
 #[amends::service(name = "coupon", cancel_on(topic = "orderTopic", tag = "order_cancel"))]
 impl Coupons {
@@ -49,6 +50,15 @@ impl Coupons {
             return Err(StepError::unknown(text));
         }
         self.holds.pass(holds::COUPON_GIVE_BACK).await?;
+        Ok(())
+    }
+
+    /// Gives the coupon of an order that was given up back to its owner.
+    #[on_message(topic = "orderClosedTopic", tags = "order_not_paid", dedupe = key)]
+    pub async fn closed(&self, conn: &mut Conn, msg: Message<OrderClosed>) -> StepResult<()> {
+        if let Some(coupon) = msg.body.coupon_id {
+            table::give_back(conn, coupon, &msg.body.order_id).await?;
+        }
         Ok(())
     }
 }

@@ -1,11 +1,12 @@
 //! Taking stock for an order, and giving it back.
 
-use amends::{Conn, StepResult, reject};
+use amends::{Conn, Message, StepResult, reject};
 
 use super::table::{self, Operation};
 use super::{Goods, Reserve, Reserved};
 use crate::domain::{Code, check_goods};
 use crate::holds;
+use crate::services::order::OrderClosed;
 
 #[amends::service(name = "goods", cancel_on(topic = "orderTopic", tag = "order_cancel"))]
 impl Goods {
@@ -59,6 +60,24 @@ impl Goods {
         .await?;
         table::put_back(conn, req.goods_id, done.number).await?;
         self.holds.pass(holds::GOODS_RELEASE).await?;
+        Ok(())
+    }
+
+    /// Puts the goods of an order that was given up back on sale.
+    #[on_message(topic = "orderClosedTopic", tags = "order_not_paid", dedupe = key)]
+    pub async fn closed(&self, conn: &mut Conn, msg: Message<OrderClosed>) -> StepResult<()> {
+        let OrderClosed {
+            order_id,
+            goods_id,
+            goods_number,
+            ..
+        } = msg.body;
+        // The saga that placed it may have turned back as well.
+        if table::is_logged(conn, goods_id, &order_id, Operation::Release).await? {
+            return Ok(());
+        }
+        table::log(conn, goods_id, &order_id, Operation::Release, goods_number).await?;
+        table::put_back(conn, goods_id, goods_number).await?;
         Ok(())
     }
 }

@@ -3,23 +3,60 @@
 //! Every change of a status names the status it comes from: whoever comes
 //! late changes nothing, and no cancelled order comes back to life.
 
+mod payment;
 mod query;
 mod steps;
 pub mod table;
 
+use std::time::Duration;
+
 use amends::Wire;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Cents, OrderId, OrderStatus};
+use crate::domain::{Cents, CouponId, GoodsId, OrderId, OrderStatus, UserId};
 use crate::holds::Holds;
+use crate::services::pay::UNPAID_AFTER;
 
 pub use query::OrderQueries;
 
+/// Where confirmed orders go that were given up. The services name it as a text.
+pub const CLOSED_TOPIC: &str = "orderClosedTopic";
+/// One that was not paid in time.
+pub const NOT_PAID: &str = "order_not_paid";
+
 /// The service.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Orders {
+    /// How long a confirmed order waits for its payment.
+    pub unpaid_after: Duration,
     /// Where scenarios can make it wait.
     pub holds: Holds,
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self {
+            unpaid_after: UNPAID_AFTER,
+            holds: Holds::none(),
+        }
+    }
+}
+
+/// An order that was given up after it was confirmed, and what it held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderClosed {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose.
+    pub user_id: UserId,
+    /// Which goods.
+    pub goods_id: GoodsId,
+    /// How many of them.
+    pub goods_number: i64,
+    /// Its coupon.
+    pub coupon_id: Option<CouponId>,
+    /// What the balance paid.
+    pub money_paid: Cents,
 }
 
 /// An order that exists, unconfirmed.

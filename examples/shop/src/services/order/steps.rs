@@ -1,13 +1,15 @@
 //! Creating an order, confirming it, and giving it up.
 
-use amends::{Conn, NewMessage, StepError, StepResult, reject};
+use amends::{Conn, Message, NewMessage, StepError, StepResult, reject};
 
 use super::table::{self, OrderRow};
-use super::{Confirm, Created, Orders};
+use super::{Confirm, Created, Orders, payment};
 use crate::clock;
-use crate::domain::{Code, OrderStatus, PayStatus, PlaceOrder, Receipt, check_order, pay_amount};
+use crate::domain::{Cents, Code, OrderId, OrderStatus, PayStatus, PlaceOrder, Receipt, UserId};
+use crate::domain::{check_order, pay_amount};
 use crate::holds;
 use crate::services::mail::{self, OrderMail};
+use crate::services::pay::{self, OrderUnpaid, PaymentEvent};
 
 #[amends::service(name = "order", cancel_on(topic = "orderTopic", tag = "order_cancel"))]
 impl Orders {
@@ -83,6 +85,12 @@ impl Orders {
         // Kept with the order, in the same transaction; sent when that has committed.
         let message = NewMessage::new(mail::TOPIC, &mail).tag(mail::CONFIRMED);
         conn.publish(message.key(mail.order_id.as_str())).await?;
+        if order.pay_amount == Cents::ZERO {
+            table::pay(conn, &req.order_id, now).await?;
+        } else {
+            self.wait_for_payment(conn, &req.order_id, order.user_id)
+                .await?;
+        }
         self.holds.pass(holds::ORDER_CONFIRM).await?;
         Ok(Receipt {
             order_id: req.order_id,
@@ -97,6 +105,37 @@ impl Orders {
             return Ok(());
         }
         must_be_cancelled(table::find(conn, &req.order_id).await?)
+    }
+
+    /// Takes in what became of the payment.
+    #[on_message(
+        topic = "payTopic",
+        tags = "pay_success || pay_closed || pay_refunded",
+        dedupe = key,
+        retry = ["500ms", "2s", "10s", "1m", "10m"]
+    )]
+    pub async fn payment(&self, conn: &mut Conn, msg: Message<PaymentEvent>) -> StepResult<()> {
+        payment::result(conn, &msg.tag, &msg.body).await
+    }
+}
+
+impl Orders {
+    /// Has the pay service look whether the order is paid by then.
+    async fn wait_for_payment(
+        &self,
+        conn: &mut Conn,
+        order_id: &OrderId,
+        user_id: UserId,
+    ) -> StepResult<()> {
+        let unpaid = OrderUnpaid {
+            order_id: order_id.clone(),
+            user_id,
+        };
+        let message = NewMessage::new(pay::TIMEOUT_TOPIC, &unpaid)
+            .tag(pay::UNPAID)
+            .key(order_id.as_str());
+        conn.publish(message.delay(self.unpaid_after)).await?;
+        Ok(())
     }
 }
 

@@ -156,6 +156,25 @@ pub async fn confirm(conn: &mut Conn, order: &OrderId, now: i64) -> Result<bool,
     Ok(changed == 1)
 }
 
+/// A confirmed order that is not paid becomes a paid one; `false` when it is none.
+pub async fn pay(conn: &mut Conn, order: &OrderId, now: i64) -> Result<bool, DatabaseError> {
+    let changed = conn
+        .execute(
+            "UPDATE trade_order SET pay_status = ?, pay_time = ?
+             WHERE order_id = ? AND order_status = ? AND pay_status IN (?, ?)",
+            args![
+                PayStatus::Paid,
+                now,
+                order,
+                OrderStatus::Confirmed,
+                PayStatus::Unpaid,
+                PayStatus::Paying
+            ],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
 /// Takes a confirmation back as long as nobody pays; `false` otherwise.
 pub async fn unconfirm(conn: &mut Conn, order: &OrderId) -> Result<bool, DatabaseError> {
     let changed = conn

@@ -2,7 +2,7 @@
 //!
 //! A balance changes together with a row of the money log, in one
 //! transaction, and the log's key (user, order, type) lets every order take
-//! and give back once.
+//! and give back once. Points change in the same way, beside the score log.
 
 mod query;
 mod steps;

@@ -1,11 +1,13 @@
 //! Paying from a balance, and paying back.
 
-use amends::{Conn, StepResult, reject};
+use amends::{Conn, Message, StepResult, reject};
 
 use super::table::{self, MoneyLogType};
 use super::{Deduct, Deducted, Users};
-use crate::domain::{Cents, Code};
+use crate::domain::{Cents, Code, OrderId, UserId};
 use crate::holds;
+use crate::services::order::OrderClosed;
+use crate::services::pay::{PaymentEvent, REFUNDED};
 
 #[amends::service(name = "user", cancel_on(topic = "orderTopic", tag = "order_cancel"))]
 impl Users {
@@ -57,17 +59,62 @@ impl Users {
         let Deduct {
             order_id, user_id, ..
         } = req;
-        if done.paid == Cents::ZERO {
-            return Ok(());
-        }
-        // Behind the consumer log's back, say by a refund made by hand: the money is there.
-        if table::is_logged(conn, *user_id, order_id, MoneyLogType::Refund).await? {
-            tracing::warn!(%order_id, code = %Code::UserMoneyRefundAlready, "nothing to pay back");
-            return Ok(());
-        }
-        table::log(conn, *user_id, order_id, MoneyLogType::Refund, done.paid).await?;
-        table::put_back(conn, *user_id, done.paid).await?;
+        pay_back(conn, *user_id, order_id, done.paid).await?;
         self.holds.pass(holds::USER_REFUND).await?;
         Ok(())
     }
+
+    /// Pays back what an order that was given up took from the balance.
+    #[on_message(topic = "orderClosedTopic", tags = "order_not_paid", dedupe = key)]
+    pub async fn closed(&self, conn: &mut Conn, msg: Message<OrderClosed>) -> StepResult<()> {
+        let order = &msg.body;
+        pay_back(conn, order.user_id, &order.order_id, order.money_paid).await
+    }
+
+    /// Adds the points that a payment earns; takes them back when it is paid back.
+    #[on_message(
+        topic = "payTopic",
+        tags = "pay_success || pay_refunded",
+        dedupe = key,
+        max_attempts = 16
+    )]
+    pub async fn points(&self, conn: &mut Conn, msg: Message<PaymentEvent>) -> StepResult<()> {
+        let PaymentEvent {
+            pay_id,
+            user_id,
+            amount,
+            ..
+        } = &msg.body;
+        let earned = table::earned(conn, pay_id).await?;
+        let change = match (msg.tag.as_str(), earned) {
+            (REFUNDED, earned) => -earned,
+            (_, 0) => amount.points(),
+            // Earned before, as the log says.
+            _ => 0,
+        };
+        if change != 0 && !table::add_points(conn, *user_id, pay_id, change).await? {
+            reject!(Code::UserNoExist, "there is no user {user_id}");
+        }
+        Ok(())
+    }
+}
+
+/// Pays back, once.
+async fn pay_back(
+    conn: &mut Conn,
+    user_id: UserId,
+    order_id: &OrderId,
+    paid: Cents,
+) -> StepResult<()> {
+    if paid == Cents::ZERO {
+        return Ok(());
+    }
+    // Behind the consumer log's back, say by a refund made by hand: the money is there.
+    if table::is_logged(conn, user_id, order_id, MoneyLogType::Refund).await? {
+        tracing::warn!(%order_id, code = %Code::UserMoneyRefundAlready, "nothing to pay back");
+        return Ok(());
+    }
+    table::log(conn, user_id, order_id, MoneyLogType::Refund, paid).await?;
+    table::put_back(conn, user_id, paid).await?;
+    Ok(())
 }

@@ -1,12 +1,13 @@
-//! `trade_user` and `trade_user_money_log`.
+//! `trade_user`, `trade_user_money_log` and `trade_user_score_log`.
 
 use amends::{Conn, Database, DatabaseError, Value, args};
+use uuid::Uuid;
 
 use crate::clock;
 use crate::database::create_tables;
-use crate::domain::{Cents, OrderId, UserId};
+use crate::domain::{Cents, OrderId, PayId, UserId};
 
-const TABLES: [&str; 2] = [
+const TABLES: [&str; 3] = [
     "CREATE TABLE IF NOT EXISTS trade_user (
         user_id BIGINT NOT NULL PRIMARY KEY,
         user_name VARCHAR(100) NOT NULL,
@@ -23,6 +24,13 @@ const TABLES: [&str; 2] = [
         use_money BIGINT NOT NULL CHECK (use_money >= 0),
         create_time BIGINT NOT NULL,
         PRIMARY KEY (user_id, order_id, money_log_type)
+    )",
+    "CREATE TABLE IF NOT EXISTS trade_user_score_log (
+        log_id VARCHAR(36) NOT NULL PRIMARY KEY,
+        user_id BIGINT NOT NULL,
+        pay_id VARCHAR(64) NOT NULL,
+        score BIGINT NOT NULL,
+        create_time BIGINT NOT NULL
     )",
 ];
 
@@ -127,6 +135,35 @@ pub async fn put_back(conn: &mut Conn, user: UserId, amount: Cents) -> Result<()
     )
     .await?;
     Ok(())
+}
+
+/// The points that a payment has earned and not lost again.
+pub async fn earned(conn: &mut Conn, pay: &PayId) -> Result<i64, DatabaseError> {
+    let sql = "SELECT COALESCE(SUM(score), 0) FROM trade_user_score_log WHERE pay_id = ?";
+    conn.fetch_one(sql, args![pay]).await?.at(0)
+}
+
+/// Adds points for a payment, or takes them back; `false` when there is no such user.
+pub async fn add_points(
+    conn: &mut Conn,
+    user: UserId,
+    pay: &PayId,
+    score: i64,
+) -> Result<bool, DatabaseError> {
+    conn.execute(
+        "INSERT INTO trade_user_score_log (log_id, user_id, pay_id, score, create_time)
+         VALUES (?, ?, ?, ?, ?)",
+        args![
+            Uuid::now_v7().to_string(),
+            user,
+            pay,
+            score,
+            clock::now()
+        ],
+    )
+    .await?;
+    let sql = "UPDATE trade_user SET user_score = user_score + ? WHERE user_id = ?";
+    Ok(conn.execute(sql, args![score, user]).await? == 1)
 }
 
 /// Whether the log has this row.

@@ -1,0 +1,60 @@
+//! What the pay service needs: the order service, and the provider.
+
+use std::net::SocketAddr;
+
+use amends::Database;
+use clap::Args;
+use tonic::transport::Endpoint;
+
+use super::RoleError;
+use super::provider::KeyAt;
+use crate::holds::Holds;
+use crate::provider::ProviderClient;
+use crate::services::pay::{CALLBACK_PATH, Payments};
+
+/// Arguments of `shop service pay`.
+#[derive(Clone, Debug, Args)]
+pub struct PayArgs {
+    /// The queries of the order service.
+    #[arg(long, value_name = "URL", required_if_eq("role", "pay"))]
+    pub order: Option<String>,
+    /// The payment provider.
+    #[arg(long, value_name = "URL", required_if_eq("role", "pay"))]
+    pub provider: Option<String>,
+    /// What the provider signs with.
+    #[command(flatten)]
+    pub key: KeyAt,
+    /// Where the provider finds the pay service, if not where it answers queries: `http://host:port`.
+    #[arg(long, value_name = "URL")]
+    pub notify: Option<String>,
+}
+
+impl PayArgs {
+    /// The pay service, which answers at this address.
+    ///
+    /// # Errors
+    /// When an address is none, or there is no key.
+    pub async fn open(
+        &self,
+        database: &Database,
+        holds: Holds,
+        queries: SocketAddr,
+    ) -> Result<Payments, RoleError> {
+        let order = self.order.clone().unwrap_or_default();
+        let orders = Endpoint::from_shared(order.clone());
+        let orders = orders.map_err(|_| RoleError::Address(order))?;
+        let notify = self.notify.clone();
+        let notify = notify.unwrap_or_else(|| format!("http://{queries}"));
+        Ok(Payments {
+            database: database.clone(),
+            orders: orders
+                .timeout(crate::front::QUERY_TIMEOUT)
+                .connect_timeout(crate::front::QUERY_TIMEOUT)
+                .connect_lazy(),
+            provider: ProviderClient::new(self.provider.clone().unwrap_or_default()),
+            key: self.key.read().await?,
+            notify_url: format!("{}{CALLBACK_PATH}", notify.trim_end_matches('/')),
+            holds,
+        })
+    }
+}
