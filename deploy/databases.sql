@@ -18,11 +18,16 @@ FROM (VALUES
     ('shop_goods', 'shop'),
     ('shop_coupon', 'shop'),
     ('shop_user', 'shop'),
-    ('shop_mail', 'shop')
+    ('shop_mail', 'shop'),
+    ('shop_pay', 'shop'),
+    ('shop_paylog', 'shop'),
+    ('shop_provider', 'shop')
 ) AS wanted (name, owner)
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \gexec
 
 -- Neither role sees the other's.
 SELECT format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', datname)
 FROM pg_database
-WHERE datname IN ('amends', 'shop_order', 'shop_goods', 'shop_coupon', 'shop_user', 'shop_mail') \gexec
+WHERE datname IN (
+    'amends', 'shop_order', 'shop_goods', 'shop_coupon', 'shop_user', 'shop_mail', 'shop_pay', 'shop_paylog', 'shop_provider'
+) \gexec

@@ -4,7 +4,10 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::role::{FrontArgs, ProbeArgs, ProviderArgs, RabbitMqArgs, ReconcileArgs, ResendArgs, SamplesArgs, ServiceArgs};
+use crate::role::{
+    FrontArgs, ProbeArgs, ProviderArgs, RabbitMqArgs, ReconcileArgs, ResendArgs, SamplesArgs,
+    ServiceArgs,
+};
 use crate::runner::RunArgs;
 
 /// What `shop` was asked to do.
@@ -12,7 +15,7 @@ use crate::runner::RunArgs;
 #[command(
     name = "shop",
     version,
-    about = "Places orders through a saga over five services, breaks things on the way, and checks the books",
+    about = "Places orders through a saga over its services, breaks things on the way, and checks the books",
     after_help = "Exit code: 0 when everything came out right, 1 when not, 2 for wrong arguments.\n\n\
         Examples:\n  shop\n  shop --serve\n  shop --scenario coordinator-dies --keep /tmp/shop\n  \
         shop --store postgres://localhost/amends --shop-database postgres://localhost/shop_{service}\n  \

@@ -8,7 +8,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use shop::cli::{Cli, Command, CoordinatorArgs};
-use shop::role::{exit_with_stdin, run_front, run_probe, run_provider, run_rabbitmq, run_reconcile, run_resend, run_samples, run_service};
+use shop::role::{
+    exit_with_stdin, run_front, run_probe, run_provider, run_rabbitmq, run_reconcile, run_resend,
+    run_samples, run_service,
+};
 use shop::runner::{self, Verdict};
 use tracing_subscriber::EnvFilter;
 

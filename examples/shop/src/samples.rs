@@ -5,9 +5,9 @@ use amends::DatabaseError;
 use crate::clock;
 use crate::domain::{Cents, Coupon, CouponId, GoodsId, UserId};
 use crate::invariants::Databases;
+use crate::provider;
 use crate::services::goods::table::GoodsRow;
 use crate::services::user::table::UserRow;
-use crate::provider;
 use crate::services::{coupon, goods, mail, order, pay, paylog, user};
 
 /// The customer, with 900.00.

@@ -110,9 +110,7 @@ pub(super) async fn no_such_method(method: Method, uri: Uri) -> Problem {
 fn status_of(code: &str) -> StatusCode {
     match code {
         "GOODS_NO_EXIST" | "COUPON_NO_EXIST" | "USER_NO_EXIST" | "ORDER_NO_EXIST"
-        | "PAY_NO_EXIST" => {
-            StatusCode::NOT_FOUND
-        }
+        | "PAY_NO_EXIST" => StatusCode::NOT_FOUND,
         "ORDER_INVALID"
         | "ORDER_SHIPPINGFEE_INVALID"
         | "ORDERAMOUNT_INVALID"

@@ -40,21 +40,30 @@ impl Books {
     #[must_use]
     pub fn charged(&self) -> Total {
         let paid = self.charges.values();
-        total(paid.filter(|c| c.state == ChargeState::Paid).map(|c| c.amount))
+        total(
+            paid.filter(|c| c.state == ChargeState::Paid)
+                .map(|c| c.amount),
+        )
     }
 
     /// What it has paid back.
     #[must_use]
     pub fn charged_back(&self) -> Total {
         let back = self.charges.values();
-        total(back.filter(|c| c.state == ChargeState::Refunded).map(|c| c.amount))
+        total(
+            back.filter(|c| c.state == ChargeState::Refunded)
+                .map(|c| c.amount),
+        )
     }
 
     /// Payments that were made and not paid back.
     #[must_use]
     pub fn settled(&self) -> Total {
         let paid = self.payments.values();
-        total(paid.filter(|p| p.state == PaymentState::Paid).map(|p| p.amount))
+        total(
+            paid.filter(|p| p.state == PaymentState::Paid)
+                .map(|p| p.amount),
+        )
     }
 
     /// Orders that are paid, those apart of which nothing was left to pay.
@@ -126,7 +135,10 @@ pub fn compare(books: &Books) -> Vec<Divergence> {
         found.extend(texts.iter().map(|text| divergence(id, text)));
     }
     for id in traces.keys() {
-        found.push(divergence(id, "points or the payment log know it, nobody else"));
+        found.push(divergence(
+            id,
+            "points or the payment log know it, nobody else",
+        ));
     }
     let paid: BTreeSet<&str> = books
         .payments
@@ -197,7 +209,11 @@ fn of_payment(books: &Books, id: &str, payment: &PaymentEntry, traces: &Traces) 
             traces.refunds
         ));
     }
-    if traces.amounts.iter().any(|amount| *amount != payment.amount) {
+    if traces
+        .amounts
+        .iter()
+        .any(|amount| *amount != payment.amount)
+    {
         wrong.push("the payment log has another amount".to_owned());
     }
     let points = if made { payment.amount.points() } else { 0 };

@@ -69,7 +69,13 @@ async fn send_at_once(provider: &Inner, due: &Due) -> Option<u16> {
         let due = due.clone();
         sending.spawn(async move {
             let headers = [(SIGNATURE_HEADER, due.signature.as_str())];
-            let sent = send_to(&due.notify_url, Method::POST, &headers, due.body, MAX_ANSWER);
+            let sent = send_to(
+                &due.notify_url,
+                Method::POST,
+                &headers,
+                due.body,
+                MAX_ANSWER,
+            );
             sent.await.ok().map(|answer| answer.status)
         });
     }

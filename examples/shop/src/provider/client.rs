@@ -48,12 +48,6 @@ impl ProviderClient {
         }
     }
 
-    /// Where a customer pays.
-    #[must_use]
-    pub fn pay_url(&self, pay: &PayId) -> String {
-        format!("{}/charges/{pay}/pay", self.url)
-    }
-
     /// Asks for a charge.
     ///
     /// # Errors

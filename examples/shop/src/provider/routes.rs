@@ -16,6 +16,7 @@ const MAX_BODY_BYTES: usize = 16 * 1024;
 
 pub(super) fn router(provider: &Provider) -> Router {
     Router::new()
+        .route("/", get(async || StatusCode::OK))
         .route("/charges", post(create))
         .route("/charges/{pay_id}", get(show))
         .route("/charges/{pay_id}/pay", post(pay))
@@ -126,7 +127,11 @@ async fn refund(
 
 fn id(text: &str) -> Result<PayId, Problem> {
     text.parse().map_err(|error: crate::domain::IdError| {
-        Problem::new(StatusCode::BAD_REQUEST, "REQUEST_INVALID", error.to_string())
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "REQUEST_INVALID",
+            error.to_string(),
+        )
     })
 }
 

@@ -12,7 +12,7 @@ mod pay;
 mod probe;
 mod provider;
 mod rabbitmq;
-mod reconcile;
+pub mod reconcile;
 mod resend;
 mod samples;
 mod service;

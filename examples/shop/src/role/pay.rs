@@ -21,6 +21,9 @@ pub struct PayArgs {
     /// The payment provider.
     #[arg(long, value_name = "URL", required_if_eq("role", "pay"))]
     pub provider: Option<String>,
+    /// Where customers find the provider, if not there.
+    #[arg(long, value_name = "URL")]
+    pub pay_at: Option<String>,
     /// What the provider signs with.
     #[command(flatten)]
     pub key: KeyAt,
@@ -43,6 +46,7 @@ impl PayArgs {
         let order = self.order.clone().unwrap_or_default();
         let orders = Endpoint::from_shared(order.clone());
         let orders = orders.map_err(|_| RoleError::Address(order))?;
+        let provider = self.provider.clone().unwrap_or_default();
         let notify = self.notify.clone();
         let notify = notify.unwrap_or_else(|| format!("http://{queries}"));
         Ok(Payments {
@@ -51,7 +55,8 @@ impl PayArgs {
                 .timeout(crate::front::QUERY_TIMEOUT)
                 .connect_timeout(crate::front::QUERY_TIMEOUT)
                 .connect_lazy(),
-            provider: ProviderClient::new(self.provider.clone().unwrap_or_default()),
+            provider: ProviderClient::new(&provider),
+            pay_at: self.pay_at.clone().unwrap_or(provider),
             key: self.key.read().await?,
             notify_url: format!("{}{CALLBACK_PATH}", notify.trim_end_matches('/')),
             holds,

@@ -70,16 +70,27 @@ pub fn report(books: &Books, found: &[Divergence]) -> Vec<String> {
     let row = |name: &str, paid: Total, back: Option<Total>| {
         let back = back.map(|back| format!(", {} of {} paid back", back.number, back.amount));
         let Total { number, amount } = paid;
-        format!("{name:<10}{number:>5} of {amount}{}", back.unwrap_or_default())
+        format!(
+            "{name:<10}{number:>5} of {amount}{}",
+            back.unwrap_or_default()
+        )
     };
     let mut lines = vec![
         row("provider", books.charged(), Some(books.charged_back())),
         row("payments", books.settled(), None),
         row("orders", books.orders_paid(), None),
-        row("pay log", books.logged(SUCCESS), Some(books.logged(REFUNDED))),
+        row(
+            "pay log",
+            books.logged(SUCCESS),
+            Some(books.logged(REFUNDED)),
+        ),
         format!("points    {:>5}", books.points()),
     ];
-    lines.extend(found.iter().map(|found| format!("differs   {}", found.text)));
+    lines.extend(
+        found
+            .iter()
+            .map(|found| format!("differs   {}", found.text)),
+    );
     lines
 }
 
@@ -94,7 +105,10 @@ pub async fn repair(pay: &str, found: &[Divergence]) -> Result<Vec<String>, Role
     let channel = endpoint.timeout(timeout).connect_timeout(timeout);
     let mut payments = PayServiceClient::new(channel.connect_lazy());
     let mut lines = Vec::new();
-    let wrong: BTreeSet<&String> = found.iter().filter_map(|found| found.pay.as_ref()).collect();
+    let wrong: BTreeSet<&String> = found
+        .iter()
+        .filter_map(|found| found.pay.as_ref())
+        .collect();
     for pay_id in wrong {
         let request = RepairPaymentRequest {
             pay_id: pay_id.clone(),

@@ -91,6 +91,12 @@ pub enum RunnerError {
     /// The front does not answer.
     #[error(transparent)]
     Front(#[from] HttpError),
+    /// The provider does not do what customers ask of it.
+    #[error(transparent)]
+    Provider(#[from] crate::provider::ProviderError),
+    /// The reconciliation does not work.
+    #[error("the reconciliation does not work")]
+    Reconcile(#[from] crate::role::RoleError),
     /// The databases hold orders of an earlier run.
     #[error(
         "these databases hold orders already; give empty ones, or `--serve` to go on with them"
@@ -179,7 +185,7 @@ fn introduce(stage: &Stage) {
     let store = kind(&world.setting.store());
     story.line(story.paint(
         Tone::Strong,
-        "The shop: seven processes, six databases, one saga",
+        "The shop: ten processes, nine databases, one saga",
     ));
     story.line("");
     let row = |name: &str, address: String, what: String| {
@@ -196,6 +202,11 @@ fn introduce(stage: &Stage) {
         let what = format!("its tables in {database}");
         row(role.as_str(), address.to_string(), what);
     }
+    row(
+        "provider",
+        world.provider.address.to_string(),
+        "takes payments".to_owned(),
+    );
     row(
         "front",
         url(world.front()),

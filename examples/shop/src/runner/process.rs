@@ -114,16 +114,26 @@ impl Process {
     /// Starts it again after its end, at the same addresses.
     pub(super) async fn restart(&mut self) -> Result<(), ProcessError> {
         let mut plan = self.plan.clone();
-        set(&mut plan.args, "--listen", self.address);
+        set(&mut plan.args, "--listen", &self.address.to_string());
         if let Some(queries) = self.queries {
-            set(&mut plan.args, "--queries", queries);
+            set(&mut plan.args, "--queries", &queries.to_string());
         }
         *self = Self::start(plan).await?;
         Ok(())
     }
 
+    /// From its next start on it is given this argument.
+    pub(super) fn set_arg(&mut self, flag: &str, value: &str) {
+        set(&mut self.plan.args, flag, value);
+    }
+
     /// Ends it in order, or, should it not want to, by force.
     pub(super) async fn stop(mut self) {
+        self.end().await;
+    }
+
+    /// The same, for a process that is started again later.
+    pub(super) async fn end(&mut self) {
         drop(self.child.stdin.take());
         if timeout(self.plan.max_stop, self.child.wait())
             .await
@@ -140,10 +150,10 @@ impl Process {
 }
 
 /// Replaces the value of an argument, or adds both.
-fn set(args: &mut Vec<String>, flag: &str, value: SocketAddr) {
+fn set(args: &mut Vec<String>, flag: &str, value: &str) {
     match args.iter().position(|arg| arg == flag) {
-        Some(at) if at + 1 < args.len() => args[at + 1] = value.to_string(),
-        _ => args.extend([flag.to_owned(), value.to_string()]),
+        Some(at) if at + 1 < args.len() => args[at + 1] = value.to_owned(),
+        _ => args.extend([flag.to_owned(), value.to_owned()]),
     }
 }
 

@@ -146,7 +146,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Reads all four databases and judges them; tells both.
+    /// Reads the databases and judges them; tells both.
     async fn check_books(&self) -> Result<bool, RunnerError> {
         let Report { breaches, books } = invariants::check(&self.world.databases).await?;
         let (left, sold) = (books.left(), books.sold());
@@ -156,6 +156,18 @@ impl Stage {
         let stock = format!("stock {first} = {left} left + {sold} sold");
         let money = format!("balances {all} = {balance} + {paid} paid");
         self.story.tell("books", format!("{stock}; {money}"));
+        let (charged, back) = (books.charged(), books.charged_back());
+        if charged.number + back.number > 0 {
+            let text = format!(
+                "payments {} of {}, {} of {} paid back; {} points",
+                charged.number,
+                charged.amount,
+                back.number,
+                back.amount,
+                books.points()
+            );
+            self.story.tell("", text);
+        }
         for breach in &breaches {
             self.story.tell_as(Tone::Bad, "BREACH", breach);
         }

@@ -1,11 +1,13 @@
-//! [`World`]: the coordinator, the five services and the front, each a
+//! [`World`]: the coordinator, the services, the payment provider and the front, each a
 //! process of its own, and what the runner knows about them.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use amends::{Client, Database};
+use amends::Client;
+use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use super::RunnerError;
 use super::broker::{self, Broker, BrokerAt};
@@ -43,6 +45,7 @@ pub(super) struct World {
     pub(super) broker: Broker,
     pub(super) coordinator: Process,
     services: Vec<(Role, Process)>,
+    pub(super) provider: Process,
     front: Process,
     pub(super) databases: Databases,
     pub(super) client: Client,
@@ -57,10 +60,15 @@ impl Setting {
 
     /// The database of a service.
     pub(super) fn database(&self, role: Role) -> String {
+        self.database_of(role.as_str())
+    }
+
+    /// The database of this name.
+    pub(super) fn database_of(&self, name: &str) -> String {
         match &self.shop_database {
-            Some(template) => template.replace("{service}", role.as_str()),
+            Some(template) => template.replace("{service}", name),
             None => {
-                let file = self.folder.join(role.as_str()).with_extension("db");
+                let file = self.folder.join(name).with_extension("db");
                 format!("sqlite:{}", file.display())
             }
         }
@@ -83,6 +91,11 @@ impl Setting {
         }
     }
 
+    /// What the provider signs with.
+    fn provider_key(&self) -> PathBuf {
+        self.folder.join("provider.key")
+    }
+
     fn log(&self, name: &str) -> PathBuf {
         self.folder.join(name).with_extension("log")
     }
@@ -93,20 +106,15 @@ impl World {
     /// everything is.
     pub(super) async fn start(setting: Setting) -> Result<Self, RunnerError> {
         std::fs::create_dir_all(setting.holds())?;
-        let databases = Databases {
-            order: Database::connect(&setting.database(Role::Order)).await?,
-            goods: Database::connect(&setting.database(Role::Goods)).await?,
-            coupon: Database::connect(&setting.database(Role::Coupon)).await?,
-            user: Database::connect(&setting.database(Role::User)).await?,
-            mail: Database::connect(&setting.database(Role::Mail)).await?,
-        };
+        let databases = Databases::connect(|name| setting.database_of(name)).await?;
         samples::fill(&databases).await?;
         let program = std::env::current_exe()?;
         let keep = setting.kept.then_some(setting.folder.as_path());
         let broker = Broker::start(&setting.broker, keep, setting.log("rabbitmq")).await?;
         let coordinator = start_coordinator(&setting, &program, &broker).await?;
         let url = url(coordinator.address);
-        let services = start_services(&setting, &program, &url).await?;
+        let provider = start_provider(&setting, &program).await?;
+        let services = start_services(&setting, &program, &url, &provider).await?;
         let front = start_front(&setting, &program, &url, &services).await?;
         Ok(Self {
             client: Client::connect(url)?,
@@ -114,6 +122,7 @@ impl World {
             broker,
             coordinator,
             services,
+            provider,
             front,
             databases,
         })
@@ -144,7 +153,7 @@ impl World {
         let services = self.services.iter().map(|(_, process)| process);
         let all = std::iter::once(&self.coordinator)
             .chain(services)
-            .chain([&self.front]);
+            .chain([&self.provider, &self.front]);
         all.map(Process::log).chain(self.broker.log()).collect()
     }
 
@@ -154,6 +163,7 @@ impl World {
         for (_, process) in self.services {
             process.stop().await;
         }
+        self.provider.stop().await;
         // What is thrown away leaves nothing behind at a server that stays.
         let forgotten = self.setting.store.is_none() && !self.setting.kept;
         if forgotten && matches!(self.broker, Broker::Url(_)) {
@@ -177,35 +187,74 @@ async fn start_coordinator(
     Ok(Process::start(plan).await?)
 }
 
+/// A key that this run's provider and shop have, and nobody else.
+async fn start_provider(setting: &Setting, program: &Path) -> Result<Process, RunnerError> {
+    let key = setting.provider_key();
+    if !key.exists() {
+        let secret = format!("{}{}", Uuid::new_v4(), Uuid::new_v4());
+        std::fs::write(&key, secret)?;
+    }
+    let database = setting.database_of(Databases::PROVIDER);
+    let key = key.display().to_string();
+    let args = [
+        "provider",
+        "--until-stdin-ends",
+        "--database",
+        &database,
+        "--provider-key-file",
+        &key,
+    ];
+    Ok(Process::start(setting.plan(program, Databases::PROVIDER, &args)).await?)
+}
+
+/// The pay service last: it has to know where the order service is.
 async fn start_services(
     setting: &Setting,
     program: &Path,
     coordinator: &str,
+    provider: &Process,
 ) -> Result<Vec<(Role, Process)>, RunnerError> {
-    let holds = setting.holds().display().to_string();
-    let mut starting = tokio::task::JoinSet::new();
-    for role in Role::ALL {
-        let database = setting.database(role);
-        let args = [
-            "service",
-            role.as_str(),
-            "--until-stdin-ends",
-            "--database",
-            &database,
-            "--coordinator",
-            coordinator,
-            "--holds",
-            &holds,
-        ];
-        let plan = setting.plan(program, role.as_str(), &args);
+    let mut starting = JoinSet::new();
+    for role in Role::ALL.into_iter().filter(|role| *role != Role::Pay) {
+        let plan = service_plan(setting, program, coordinator, role, &[]);
         starting.spawn(async move { Process::start(plan).await.map(|process| (role, process)) });
     }
     let mut started = Vec::new();
     while let Some(service) = starting.join_next().await {
         started.push(service.map_err(std::io::Error::other)??);
     }
+    let order = started.iter().find(|(role, _)| *role == Role::Order);
+    let order = order.and_then(|(_, process)| process.queries);
+    let more = [
+        ("--order", order.map(url).unwrap_or_default()),
+        ("--provider", url(provider.address)),
+        (
+            "--provider-key-file",
+            setting.provider_key().display().to_string(),
+        ),
+    ];
+    let pay = service_plan(setting, program, coordinator, Role::Pay, &more);
+    started.push((Role::Pay, Process::start(pay).await?));
     started.sort_by_key(|(role, _)| *role as u8);
     Ok(started)
+}
+
+fn service_plan(
+    setting: &Setting,
+    program: &Path,
+    coordinator: &str,
+    role: Role,
+    more: &[(&str, String)],
+) -> Plan {
+    let (database, holds) = (
+        setting.database(role),
+        setting.holds().display().to_string(),
+    );
+    let mut args = vec!["service", role.as_str(), "--until-stdin-ends"];
+    args.extend(["--database", &database, "--coordinator", coordinator]);
+    args.extend(["--holds", &holds]);
+    args.extend(more.iter().flat_map(|(flag, value)| [*flag, value]));
+    setting.plan(program, role.as_str(), &args)
 }
 
 async fn start_front(

@@ -23,6 +23,22 @@ async fn every_scenario_ends_as_it_should() {
         "100 x 201 confirmed",
         "100 x 409 GOODS_NUM_NOT_ENOUGH",
         "stock 1099 = 992 left + 107 sold; balances 4900.00 = 4184.66 + 715.34 paid",
+        "404 ORDER_NO_EXIST",
+        "the order is paid, the customer has 1000 points, 1 row in the log",
+        "409 ORDER_PAY_STATUS_IS_PAY",
+        "repeated   answered 200, 200; kept: paid, paid before; counted 1 time",
+        "late       answered 200, 200; kept: paid, paying; counted 1 time",
+        "reordered  answered 200, 200; kept: paid, paying; counted 1 time",
+        "forged     answered 401, 200, 401; kept: paid; counted 1 time",
+        "of 0.01    answered 422, 200; kept: amount invalid, paid; counted 1 time",
+        "it is committed, nobody has been told",
+        "3 payments are made and logged, points have to wait",
+        "pay is back, and closes what is not paid",
+        "409 PAY_CLOSED",
+        "it is paid back, and the order is refunded",
+        "the provider says paid, the payment is unpaid",
+        "200 payments in",
+        "payments 213 of 25000.00, 1 of 970.00 paid back; 25000 points",
         "Every scenario ended as it should, and the books balance.",
     ] {
         assert!(
@@ -30,13 +46,23 @@ async fn every_scenario_ends_as_it_should() {
             "`{expected}` is missing in\n{text}"
         );
     }
-    assert_eq!(text.matches("as it should  ").count(), 12, "{text}");
+    assert_eq!(text.matches("as it should  ").count(), 20, "{text}");
     assert!(!text.contains('\u{1b}'), "no colours where nobody looks");
 }
 
-pub(crate) const NAMES: [&str; 6] = ["coordinator", "order", "goods", "coupon", "user", "mail"];
+pub(crate) const NAMES: [&str; 9] = [
+    "coordinator",
+    "order",
+    "goods",
+    "coupon",
+    "user",
+    "mail",
+    "pay",
+    "paylog",
+    "provider",
+];
 
-const CORE: [&str; 16] = [
+const CORE: [&str; 26] = [
     "--scenario",
     "order",
     "--scenario",
@@ -53,6 +79,16 @@ const CORE: [&str; 16] = [
     "mail-away",
     "--scenario",
     "crowd",
+    "--scenario",
+    "pay",
+    "--scenario",
+    "callbacks",
+    "--scenario",
+    "late",
+    "--scenario",
+    "reconcile",
+    "--scenario",
+    "points-away",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

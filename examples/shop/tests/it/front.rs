@@ -39,6 +39,7 @@ async fn front(services: &str) -> Front {
         goods: services.to_owned(),
         coupon: services.to_owned(),
         user: services.to_owned(),
+        pay: services.to_owned(),
         patience: Duration::ZERO,
     })
     .unwrap()

@@ -21,6 +21,7 @@ on_every_database!(
 async fn waiting(shop: &Shop) -> Vec<(String, String, String)> {
     let kept = outbox::list(&shop.database, State::Sending, 100).await;
     let kept = kept.unwrap().into_iter();
+    let kept = kept.filter(|message| message.topic == mail::TOPIC);
     kept.map(|message| (message.topic, message.tag, message.key))
         .collect()
 }

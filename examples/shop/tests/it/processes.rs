@@ -47,7 +47,7 @@ async fn wrong_arguments_are_explained() {
     .await;
     check(
         &["service", "stock"],
-        "[possible values: order, goods, coupon, user, mail]",
+        "[possible values: order, goods, coupon, user, mail, pay, paylog]",
     )
     .await;
 }
@@ -94,9 +94,10 @@ async fn nothing_outlives_a_runner_that_is_killed() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             [
-                "coordinator" | "order" | "goods" | "coupon" | "user" | "mail" | "front",
+                "coordinator" | "order" | "goods" | "coupon" | "user" | "mail" | "pay" | "paylog"
+                | "provider" | "front",
                 address,
-                "its" | "where",
+                "its" | "where" | "takes",
                 ..,
             ] => {
                 addresses.push(address.trim_start_matches("http://").to_owned());
@@ -105,7 +106,7 @@ async fn nothing_outlives_a_runner_that_is_killed() {
             _ => {}
         }
     }
-    assert_eq!(addresses.len(), 7);
+    assert_eq!(addresses.len(), 10);
     let mut connections = Vec::new();
     for address in &addresses {
         connections.push(TcpStream::connect(address).await.unwrap());

@@ -29,6 +29,9 @@ impl Shop {
             coupon: database.clone(),
             user: database.clone(),
             mail: database.clone(),
+            pay: database.clone(),
+            paylog: database.clone(),
+            provider: database.clone(),
         };
         database.create_tables_if_missing().await.unwrap();
         samples::fill(&databases).await.unwrap();

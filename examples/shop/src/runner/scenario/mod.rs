@@ -4,6 +4,7 @@ mod crash;
 mod crowd;
 mod mail;
 mod order;
+mod pay;
 mod refusal;
 mod undo_dies;
 
@@ -21,7 +22,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) static ALL: [Scenario; 12] = [
+pub(super) static ALL: [Scenario; 20] = [
     Scenario {
         name: "order",
         title: "An order with a coupon and a part from the balance",
@@ -81,6 +82,46 @@ pub(super) static ALL: [Scenario; 12] = [
         name: "undo-dies",
         title: "Each process is killed in turn, in the middle of an undo",
         play: |stage| Box::pin(undo_dies::each_in_turn(stage)),
+    },
+    Scenario {
+        name: "pay",
+        title: "An order is paid: order, points and payment log hear of it",
+        play: |stage| Box::pin(pay::paid::paid(stage)),
+    },
+    Scenario {
+        name: "callbacks",
+        title: "Callbacks repeated, late, forged and out of order",
+        play: |stage| Box::pin(pay::callbacks::callbacks(stage)),
+    },
+    Scenario {
+        name: "pay-dies",
+        title: "The pay service dies between its commit and the message",
+        play: |stage| Box::pin(pay::crash::pay_dies(stage)),
+    },
+    Scenario {
+        name: "points-away",
+        title: "The user service is away: its points come when it is back",
+        play: |stage| Box::pin(pay::crash::points_away(stage)),
+    },
+    Scenario {
+        name: "unpaid",
+        title: "Orders that are not paid in time, and those that were",
+        play: |stage| Box::pin(pay::unpaid::unpaid(stage)),
+    },
+    Scenario {
+        name: "late",
+        title: "A payment that comes after its order was given up",
+        play: |stage| Box::pin(pay::unpaid::late(stage)),
+    },
+    Scenario {
+        name: "reconcile",
+        title: "A payment of which the shop never heard: reconciled",
+        play: |stage| Box::pin(pay::reconcile::reconcile(stage)),
+    },
+    Scenario {
+        name: "pay-crowd",
+        title: "200 payments at once, while everybody is killed",
+        play: |stage| Box::pin(pay::crowd::crowd(stage)),
     },
 ];
 

@@ -54,7 +54,11 @@ async fn not_paid(conn: &mut Conn, order: &OrderRow) -> StepResult<()> {
     if !table::unconfirm(conn, &order.order_id).await? {
         return match (order.order_status, order.pay_status) {
             (OrderStatus::Confirmed, PayStatus::Paid) => {
-                reject!(Code::OrderPayStatusIsPay, "order {} is paid", order.order_id)
+                reject!(
+                    Code::OrderPayStatusIsPay,
+                    "order {} is paid",
+                    order.order_id
+                )
             }
             // Being placed still, or being changed by somebody else: look again.
             (OrderStatus::Unconfirmed | OrderStatus::Confirmed, _) => {

@@ -51,7 +51,11 @@ async fn callback(
     // The provider signed it, so it is text of the provider's.
     let unreadable = |error: &dyn std::fmt::Display| {
         tracing::error!(%error, "a callback of the provider's cannot be read");
-        Problem::new(StatusCode::BAD_REQUEST, "REQUEST_INVALID", error.to_string())
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "REQUEST_INVALID",
+            error.to_string(),
+        )
     };
     let raw = std::str::from_utf8(&body).map_err(|error| unreadable(&error))?;
     let body: CallbackBody = serde_json::from_str(raw).map_err(|error| unreadable(&error))?;

@@ -71,7 +71,9 @@ impl Payments {
         };
         let answer = orders.get_order(request).await;
         let answer = answer.map_err(|status| match status.code() {
-            tonic::Code::NotFound => PayError::refused(Code::OrderNoExist, format!("there is no order {order}")),
+            tonic::Code::NotFound => {
+                PayError::refused(Code::OrderNoExist, format!("there is no order {order}"))
+            }
             _ => PayError::Orders(Box::new(status)),
         })?;
         let Some(found) = answer.into_inner().order else {

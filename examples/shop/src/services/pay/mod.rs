@@ -56,6 +56,8 @@ pub struct Payments {
     pub orders: Channel,
     /// The provider.
     pub provider: ProviderClient,
+    /// Where customers find it.
+    pub pay_at: String,
     /// What the provider signs with.
     pub key: Key,
     /// Where the provider tells what happened.

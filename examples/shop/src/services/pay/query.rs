@@ -27,7 +27,7 @@ impl PayService for PayQueries {
         let row = self.payments.create_payment(&order).await;
         let row = row.map_err(status)?;
         Ok(Response::new(CreatePaymentResponse {
-            pay_url: self.payments.provider.pay_url(&row.pay_id),
+            pay_url: pay_url(&self.payments.pay_at, &row.pay_id),
             pay_id: row.pay_id.to_string(),
             pay_amount_cents: row.pay_amount.get(),
         }))
@@ -73,6 +73,10 @@ impl Payments {
         self.database.transaction(tell).await?;
         Ok(done)
     }
+}
+
+fn pay_url(provider: &str, pay: &PayId) -> String {
+    format!("{}/charges/{pay}/pay", provider.trim_end_matches('/'))
 }
 
 fn parse<T: std::str::FromStr<Err = crate::domain::IdError>>(id: &str) -> Result<T, Status> {

@@ -26,11 +26,7 @@ pub async fn create(database: &Database) -> Result<(), DatabaseError> {
 }
 
 /// Writes a row.
-pub async fn add(
-    conn: &mut Conn,
-    result: &str,
-    event: &PaymentEvent,
-) -> Result<(), DatabaseError> {
+pub async fn add(conn: &mut Conn, result: &str, event: &PaymentEvent) -> Result<(), DatabaseError> {
     conn.execute(
         "INSERT INTO trade_pay_log
             (log_id, pay_id, order_id, user_id, pay_amount, result, add_time)

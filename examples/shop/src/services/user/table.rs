@@ -153,13 +153,7 @@ pub async fn add_points(
     conn.execute(
         "INSERT INTO trade_user_score_log (log_id, user_id, pay_id, score, create_time)
          VALUES (?, ?, ?, ?, ?)",
-        args![
-            Uuid::now_v7().to_string(),
-            user,
-            pay,
-            score,
-            clock::now()
-        ],
+        args![Uuid::now_v7().to_string(), user, pay, score, clock::now()],
     )
     .await?;
     let sql = "UPDATE trade_user SET user_score = user_score + ? WHERE user_id = ?";

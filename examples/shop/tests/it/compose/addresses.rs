@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use amends_coordinator::config::HostPort;
 use clap::ValueEnum;
+use shop::invariants::Databases;
 use shop::role::Role;
 
 use super::commands::coordinator;
@@ -64,6 +65,24 @@ fn everybody_finds_the_coordinator_and_the_front_finds_everybody() {
 }
 
 #[test]
+fn pay_finds_the_order_service_and_the_provider_and_the_provider_finds_pay() {
+    let compose = Compose::read();
+    let pay = compose.service("pay");
+    let queries = |name: &str| {
+        let port = port_of(&compose.service(name).flag("--queries"));
+        format!("http://{name}:{port}")
+    };
+    assert_eq!(pay.flag("--order"), queries("order"));
+    assert_eq!(pay.flag("--notify"), queries("pay"));
+    let provider = compose.service("provider");
+    let port = port_of(&provider.flag("--listen"));
+    assert_eq!(pay.flag("--provider"), format!("http://provider:{port}"));
+    // Customers come from this machine.
+    assert_eq!(pay.flag("--pay-at"), format!("http://127.0.0.1:{port}"));
+    assert_eq!(provider.list("ports"), [format!("127.0.0.1:{port}:{port}")]);
+}
+
+#[test]
 fn health_is_asked_where_it_is_answered() {
     let compose = Compose::read();
     for role in Role::ALL {
@@ -71,9 +90,11 @@ fn health_is_asked_where_it_is_answered() {
         let asked = service.health_command().pop().unwrap();
         assert_eq!(port_of(&asked), port_of(&service.flag("--queries")));
     }
-    let front = compose.service("front");
-    let asked = front.health_command().pop().unwrap();
-    assert_eq!(port_of(&asked), port_of(&front.flag("--listen")));
+    for name in ["front", "provider"] {
+        let service = compose.service(name);
+        let asked = service.health_command().pop().unwrap();
+        assert_eq!(port_of(&asked), port_of(&service.flag("--listen")));
+    }
     // `amends status` asks the default address.
     assert_eq!(coordinator(&compose).server.listen.port(), 7431);
 }
@@ -90,6 +111,10 @@ fn the_databases_are_those_that_are_created() {
         assert!(url.starts_with("postgres://shop:"), "{url}");
         named.insert(url.rsplit('/').next().unwrap().to_owned());
     }
+    let provider = template.replace("{service}", Databases::PROVIDER);
+    let service = compose.service(Databases::PROVIDER);
+    assert_eq!(service.environment()["SHOP_DATABASE"], provider);
+    named.insert(provider.rsplit('/').next().unwrap().to_owned());
     let script = repository_file("deploy/databases.sql");
     let created = script.lines().filter_map(|line| {
         let (name, owner) = line.trim().strip_prefix("('")?.split_once("', '")?;

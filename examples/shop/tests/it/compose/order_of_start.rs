@@ -54,6 +54,9 @@ fn everybody_waits_for_what_they_need() {
         // Tables that two create at once can collide.
         waits(role.as_str(), "samples");
     }
+    waits("provider", "samples");
+    waits("pay", "order");
+    waits("pay", "provider");
     for role in shop::role::Role::ASKED {
         waits("front", role.as_str());
     }

@@ -80,7 +80,7 @@ fn the_token_is_where_it_is_read() {
         let given = service.list("secrets");
         assert!(given.iter().all(|name| declared.contains(name.as_str())));
         for (variable, path) in service.environment() {
-            if variable.ends_with("TOKEN_FILE") {
+            if variable.ends_with("_FILE") {
                 let name = path.strip_prefix("/run/secrets/").unwrap();
                 assert!(given.iter().any(|given| given == name), "{}", service.name);
             }
@@ -113,7 +113,7 @@ fn only_this_machine_gets_in_and_only_to_what_is_for_people() {
         );
     }
     published.sort_unstable();
-    assert_eq!(published, ["front", "rabbitmq"]);
+    assert_eq!(published, ["front", "provider", "rabbitmq"]);
     let (_, private) = compose
         .section("networks")
         .find(|(name, _)| *name == "private")
