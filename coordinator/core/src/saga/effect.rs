@@ -10,7 +10,7 @@ use crate::dag::StepIx;
 use crate::id::{RecordNo, StepName};
 use crate::message::{Tag, Topic};
 use crate::payload::Payload;
-use crate::reference::{Root, Template};
+use crate::reference::Root;
 use crate::target::Target;
 use crate::time::{Millis, Timestamp};
 

@@ -25,7 +25,7 @@ impl PayService for PayQueries {
     ) -> Result<Response<CreatePaymentResponse>, Status> {
         let order = parse(&request.into_inner().order_id)?;
         let row = self.payments.create_payment(&order).await;
-        let row = row.map_err(status)?;
+        let row = row.map_err(|error| status(&error))?;
         Ok(Response::new(CreatePaymentResponse {
             pay_url: pay_url(&self.payments.pay_at, &row.pay_id),
             pay_id: row.pay_id.to_string(),
@@ -38,7 +38,11 @@ impl PayService for PayQueries {
         request: Request<RepairPaymentRequest>,
     ) -> Result<Response<RepairPaymentResponse>, Status> {
         let pay = parse(&request.into_inner().pay_id)?;
-        let done = self.payments.repair(&pay).await.map_err(status)?;
+        let done = self
+            .payments
+            .repair(&pay)
+            .await
+            .map_err(|error| status(&error))?;
         Ok(Response::new(RepairPaymentResponse {
             done: done.to_owned(),
         }))
@@ -84,14 +88,14 @@ fn parse<T: std::str::FromStr<Err = crate::domain::IdError>>(id: &str) -> Result
         .map_err(|error: crate::domain::IdError| Status::invalid_argument(error.to_string()))
 }
 
-fn status(error: PayError) -> Status {
-    match &error {
+fn status(error: &PayError) -> Status {
+    match error {
         PayError::Refused { code, .. } => match code {
             Code::OrderNoExist | Code::PayNoExist => Status::not_found(error.to_string()),
             _ => Status::failed_precondition(error.to_string()),
         },
         _ => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "about a payment");
+            tracing::warn!(error = error as &dyn std::error::Error, "about a payment");
             Status::unavailable("payments cannot be made just now; the same may be asked again")
         }
     }
