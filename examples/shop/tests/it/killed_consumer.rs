@@ -53,26 +53,41 @@ impl Process {
 struct Gate {
     address: SocketAddr,
     open: watch::Sender<bool>,
+    connections: watch::Sender<usize>,
 }
 
 impl Gate {
     async fn before(coordinator: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let open = watch::Sender::new(true);
+        let (open, connections) = (watch::Sender::new(true), watch::Sender::new(0));
         let gate = Self {
             address,
             open: open.clone(),
+            connections: connections.clone(),
         };
         tokio::spawn(async move {
             while let Ok((consumer, _)) = listener.accept().await {
                 let Ok(coordinator) = TcpStream::connect(&coordinator).await else {
                     continue;
                 };
-                tokio::spawn(forward(consumer, coordinator, open.subscribe()));
+                let (open, connections) = (open.subscribe(), connections.clone());
+                connections.send_modify(|count| *count += 1);
+                tokio::spawn(async move {
+                    forward(consumer, coordinator, open).await;
+                    connections.send_modify(|count| *count -= 1);
+                });
             }
         });
         gate
+    }
+
+    /// Opens it again once nobody is left whose words it holds back.
+    async fn open_when_empty(&self) {
+        let mut connections = self.connections.subscribe();
+        let empty = timeout(PATIENCE, connections.wait_for(|count| *count == 0)).await;
+        empty.expect("the consumer lives on").unwrap();
+        self.open.send_replace(true);
     }
 }
 
@@ -230,7 +245,7 @@ async fn before_its_commit_and_after_it_and_at_any_moment() {
     scene.publish("after").await;
     mails_reach(&database, 2).await;
     consumer.kill().await;
-    scene.gate.open.send_replace(true);
+    scene.gate.open_when_empty().await;
     let consumer = scene.consumer().await;
     scene.until("after", DeliveryState::Done).await;
     assert_eq!(mails(&database).await, [1, 1], "the log knows it");
