@@ -154,14 +154,10 @@ impl Live {
     pub(super) fn written(&mut self, last: RecordNo) -> Vec<Due> {
         self.durable = last;
         self.writing = None;
-        let mut ready = Vec::new();
-        self.held.retain(|(after, due)| {
-            let runs = *after <= last;
-            if runs {
-                ready.push(due.clone());
-            }
-            !runs
-        });
+        let (ready, held): (Vec<_>, Vec<_>) = std::mem::take(&mut self.held)
+            .into_iter()
+            .partition(|(after, _)| *after <= last);
+        self.held = held;
         let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiters)
             .into_iter()
             .partition(|(after, _)| *after <= last);
@@ -171,7 +167,7 @@ impl Live {
         for (_, waiter) in now {
             waiter.succeed(view.as_ref());
         }
-        ready
+        ready.into_iter().map(|(_, due)| due).collect()
     }
 
     /// Answers once everything up to now is durable.
@@ -246,12 +242,13 @@ impl Live {
     /// transaction has to come back, if it is about to leave memory.
     pub(super) fn append(&mut self, leaving: Option<Timestamp>) -> Append {
         let last = self.saga.last_record();
-        let records = if self.unwritten.is_empty() {
+        // Taken with its memory: most transactions write nothing more for a while.
+        let unwritten = std::mem::take(&mut self.unwritten);
+        let records = if unwritten.is_empty() {
             String::new()
         } else {
-            write_records(&self.unwritten)
+            write_records(&unwritten)
         };
-        self.unwritten.clear();
         self.writing = Some(last);
         self.leaving = leaving.is_some();
         self.marked = self.leaving;
