@@ -207,23 +207,44 @@ impl Copies<'_> {
     }
 }
 
+/// Whether some of those that were due for removal are still there.
+pub(super) async fn is_due_left(clients: &Clients) -> Result<bool, CommandError> {
+    let (left, _) = page_of_due(clients, 1, String::new()).await?;
+    Ok(left > 0)
+}
+
 /// How many of those that were due for removal are still there.
 pub(super) async fn due_left(clients: &Clients) -> Result<usize, CommandError> {
-    let (_, mut client) = clients.next();
     let mut left = 0;
-    let mut page_token = String::new();
+    let mut next_page = String::new();
     loop {
-        let request = ListTransactionsRequest {
-            gid_prefix: DUE.to_owned(),
-            page_size: PAGE,
-            page_token,
-            ..ListTransactionsRequest::default()
-        };
-        let page = client.list_transactions(request).await?.into_inner();
-        left += page.transactions.len();
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
+        let (found, token) = page_of_due(clients, PAGE, next_page).await?;
+        left += found;
+        if token.is_empty() {
             return Ok(left);
         }
+        next_page = token;
     }
+}
+
+async fn page_of_due(
+    clients: &Clients,
+    page_size: u32,
+    page_token: String,
+) -> Result<(usize, String), CommandError> {
+    // Nothing else is as old, so only those are looked at.
+    let before = SystemClock.now().0.saturating_sub_unsigned(2 * KEPT_AGE.0);
+    let request = ListTransactionsRequest {
+        gid_prefix: DUE.to_owned(),
+        created_before: Some(prost_types::Timestamp {
+            seconds: before.div_euclid(1000),
+            nanos: 0,
+        }),
+        page_size,
+        page_token,
+        ..ListTransactionsRequest::default()
+    };
+    let (_, mut client) = clients.next();
+    let page = client.list_transactions(request).await?.into_inner();
+    Ok((page.transactions.len(), page.next_page_token))
 }

@@ -35,6 +35,8 @@ pub(super) struct Retention {
     pub(super) left: usize,
     /// Since the coordinator was there.
     pub(super) time: Duration,
+    /// The sagas that ran beside it.
+    pub(super) beside: Tally,
 }
 
 /// Everything that was measured.
@@ -81,6 +83,7 @@ impl Measured {
     pub(super) fn error_count(&self) -> u64 {
         let others = [&self.hanging, &self.alone, &self.empty, &self.relay];
         let all = [&self.sagas, &self.direct].into_iter().chain(others);
+        let all = all.chain(self.retention.as_ref().map(|it| &it.beside));
         all.map(Tally::fault_count).sum()
     }
 }
@@ -139,7 +142,10 @@ struct Beside {
     removed: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     removed_per_second: Option<f64>,
-    /// Old enough to be removed, and still there at the end.
+    /// Sagas beside that; what is measured otherwise comes after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removing_per_second: Option<f64>,
+    /// Old enough to be removed, and still there then.
     #[serde(skip_serializing_if = "Option::is_none")]
     due_left: Option<usize>,
     /// By a server that makes the same calls and nothing else.
@@ -310,7 +316,7 @@ impl Report {
             ("hanging beside", some(self.hanging as u64)),
             ("alone", self.beside.alone()),
             ("empty store", self.beside.empty()),
-            ("removed meanwhile", self.beside.retention()),
+            ("removed before", self.beside.retention()),
             ("calls alone", self.beside.relay()),
             ("errors", self.errors.to_string()),
         ]);
@@ -339,6 +345,7 @@ impl Beside {
             removed: retention.map(|it| it.removed),
             removed_per_second: retention
                 .map(|it| rounded(it.removed as f64 / it.time.as_secs_f64())),
+            removing_per_second: retention.and_then(|it| rate(&it.beside)),
             due_left: retention.map(|it| it.left),
             relay_per_second: rate(&measured.relay),
             rpc_cpu_ms_per_tx: rpc,
@@ -361,7 +368,8 @@ impl Beside {
     fn retention(&self) -> String {
         let both = self.removed_per_second.zip(self.due_left);
         both.map_or_else(String::new, |(rate, left)| {
-            format!("{rate:.0} finished sagas a second, {left} still to be removed")
+            let beside = self.removing_per_second.unwrap_or_default();
+            format!("{rate:.0} a second beside {beside:.0} new ones, {left} still to be removed")
         })
     }
 

@@ -28,6 +28,10 @@ use crate::clock::monotonic;
 
 /// Keeps every latency in memory, four bytes each.
 const MAX_COUNT: u64 = 50_000_000;
+/// Sagas run in rounds of this length while old ones are removed …
+const REMOVING_ROUND: Duration = Duration::from_millis(500);
+/// … and for this long at most.
+const MAX_REMOVING: Duration = Duration::from_secs(120);
 
 /// Arguments of `amends bench saga`.
 #[derive(Debug, Args)]
@@ -146,6 +150,9 @@ async fn measure(args: &SagaArgs, cores: &[Handle]) -> Result<Exit, CommandError
         measured.alone = drive(&sides.sagas, args.load()).await?;
         setup.start_hanging(args.hanging, cores).await?;
     }
+    if args.finished > 0 {
+        measured.retention = Some(retention(args, cores, &sides, &setup, begun).await?);
+    }
     let before = profile(args, cores, &setup).await?;
     for number in 1..=args.rounds {
         sides.round(args, &mut setup, &mut measured).await?;
@@ -153,9 +160,6 @@ async fn measure(args: &SagaArgs, cores: &[Handle]) -> Result<Exit, CommandError
     }
     let after = profile(args, cores, &setup).await?;
     measured.profile = after.map(|after| after.since(&before.unwrap_or_default()));
-    if args.finished > 0 {
-        measured.retention = Some(retention(args, cores, &setup, begun).await?);
-    }
     measured.peak_resident_mib = setup.coordinator.pid().and_then(usage::peak_resident_mib);
     measured.hanging = setup.finish_hanging(cores, workload).await?;
     setup.check()?;
@@ -178,14 +182,23 @@ async fn profile(
     Ok(status.profile.as_ref().map(Profile::from))
 }
 
-/// How far the coordinator got with what it has to remove, since it runs.
+/// Runs sagas until the coordinator has removed what is old enough, or time is up.
 async fn retention(
     args: &SagaArgs,
     cores: &[Handle],
+    sides: &Sides,
     setup: &Setup,
     begun: Instant,
 ) -> Result<Retention, CommandError> {
     let clients = saga::connect(setup.coordinator.address(), cores).await?;
+    let load = Load {
+        time: REMOVING_ROUND,
+        ..args.load()
+    };
+    let mut beside = Tally::default();
+    while filled::is_due_left(&clients).await? && begun.elapsed() < MAX_REMOVING {
+        beside.add(drive(&sides.sagas, load).await?);
+    }
     let time = begun.elapsed();
     let left = filled::due_left(&clients).await?;
     let due = args.finished / filled::DUE_SHARE;
@@ -193,6 +206,7 @@ async fn retention(
         left,
         removed: due.saturating_sub(left),
         time,
+        beside,
     })
 }
 
