@@ -4,6 +4,7 @@
 //! batch whose outcome is not known is repeated until it is. Jobs are told in the order in
 //! which they were committed, before the next batch is written.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::StoreError;
 use crate::store::messages::{
-    MAX_MESSAGE_WRITES, MessageStore, MessageWrite, StoredMessage, Written,
+    MAX_MESSAGE_WRITES, MessageStore, MessageWrite, Resolution, StoredMessage, Written,
 };
 
 use super::error::MessagesError;
@@ -183,13 +184,7 @@ impl Queue {
     /// Writes until every sender is gone.
     pub(super) async fn run(mut self, store: Arc<dyn MessageStore>) {
         while let Some(mut jobs) = self.next_batch().await {
-            if let Some(guard) = jobs.first_mut().and_then(|job| job.guard.take()) {
-                let found = self.found(store.as_ref(), &guard.ids).await;
-                if (guard.refuses)(&found) {
-                    let refused = jobs.remove(0);
-                    (refused.done)(JobOutcome::Refused(found));
-                }
-            }
+            self.refuse(store.as_ref(), &mut jobs).await;
             let (writes, told): (Vec<_>, Vec<_>) = jobs
                 .into_iter()
                 .map(|job| {
@@ -205,8 +200,29 @@ impl Queue {
         }
     }
 
-    /// Waits for at least one job and takes what fits. A job with a guard is the
-    /// first of its batch, so that nothing happens between its look and its writes.
+    /// Takes out the jobs whose guards refuse, and tells them. Nothing happens between this look and the
+    /// writes: nobody else makes such messages, and no job before in the batch does.
+    async fn refuse(&mut self, store: &dyn MessageStore, jobs: &mut Vec<Job>) {
+        let guards = jobs.iter().filter_map(|job| job.guard.as_ref());
+        let ids: Vec<MessageId> = guards.flat_map(|guard| guard.ids.clone()).collect();
+        if ids.is_empty() {
+            return;
+        }
+        let found = self.found(store, &ids).await;
+        for job in std::mem::take(jobs) {
+            if let Some(guard) = &job.guard {
+                let its = found.iter().filter(|it| guard.ids.contains(&it.message.id));
+                let its: Vec<StoredMessage> = its.cloned().collect();
+                if (guard.refuses)(&its) {
+                    (job.done)(JobOutcome::Refused(its));
+                    continue;
+                }
+            }
+            jobs.push(job);
+        }
+    }
+
+    /// Waits for at least one job and takes what fits.
     async fn next_batch(&mut self) -> Option<Vec<Job>> {
         if self.held.iter().all(Option::is_none) {
             tokio::select! {
@@ -297,25 +313,109 @@ impl Queue {
 struct Batch {
     jobs: Vec<Job>,
     writes: usize,
-    closed: bool,
+    /// Messages that it may make.
+    made: HashSet<MessageId>,
 }
 
 impl Batch {
     /// Takes jobs of one lane while the batch has fewer than `most` writes.
     fn fill(&mut self, held: &mut Option<Job>, lane: &mut mpsc::Receiver<Job>, most: usize) {
-        while !self.closed && self.writes < most {
+        while self.writes < most {
             let Some(job) = held.take().or_else(|| lane.try_recv().ok()) else {
                 return;
             };
-            let alone = job.guard.is_some() && !self.jobs.is_empty();
             let size: usize = job.writes.iter().map(MessageWrite::size).sum();
-            if alone || self.writes + size > MAX_MESSAGE_WRITES {
+            if self.writes + size > MAX_MESSAGE_WRITES || !self.can_guard(&job) {
                 *held = Some(job);
-                self.closed |= alone;
                 return;
             }
+            self.made.extend(job.writes.iter().filter_map(made));
             self.writes += size;
             self.jobs.push(job);
         }
+    }
+
+    /// Whether the job's guard sees all that is there before its own writes.
+    fn can_guard(&self, job: &Job) -> bool {
+        let mut ids = job.guard.iter().flat_map(|guard| &guard.ids);
+        ids.all(|id| !self.made.contains(id))
+    }
+}
+
+/// The message that may be new by this.
+fn made(write: &MessageWrite) -> Option<MessageId> {
+    match write {
+        MessageWrite::Accept { message, .. } | MessageWrite::Settle { message, .. } => {
+            Some(message.id.clone())
+        }
+        MessageWrite::Resolve {
+            resolution:
+                Resolution::Resend {
+                    edited: Some(edited),
+                    ..
+                },
+            ..
+        } => Some(edited.id.clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amends_core::message::{Headers, Message, MessageKey, Tag, Topic};
+    use amends_core::payload::Payload;
+    use amends_core::time::Timestamp;
+
+    use crate::store::messages::Birth;
+
+    fn job(ids: &[&str], guarded: bool) -> Job {
+        let ids: Vec<MessageId> = ids.iter().map(|id| MessageId::new(id).unwrap()).collect();
+        let message = |id: &MessageId| Message {
+            id: id.clone(),
+            topic: Topic::new("t").unwrap(),
+            tag: Tag::new("").unwrap(),
+            key: MessageKey::default(),
+            order_key: None,
+            headers: Headers::default(),
+            payload: Payload::null(),
+            deliver_at: None,
+            created_at: Timestamp(0),
+        };
+        let accept = |id| MessageWrite::Accept {
+            message: Arc::new(message(id)),
+            birth: Birth::Committed,
+        };
+        Job {
+            writes: ids.iter().map(accept).collect(),
+            guard: guarded.then(|| Guard {
+                ids,
+                refuses: Box::new(|_| false),
+            }),
+            done: Box::new(|_| {}),
+        }
+    }
+
+    #[test]
+    fn a_guard_waits_for_the_batch_in_which_it_sees_everything() {
+        let (sender, mut lane) = mpsc::channel(9);
+        for job in [
+            job(&["a"], false),
+            job(&["b", "c"], true),
+            job(&["b"], false),
+            job(&["d", "e"], true),
+            job(&["f", "b"], true),
+            job(&["g"], false),
+        ] {
+            sender.try_send(job).map_err(drop).unwrap();
+        }
+        let mut held = None;
+        let mut sizes = Vec::new();
+        for _ in 0..2 {
+            let mut batch = Batch::default();
+            batch.fill(&mut held, &mut lane, MAX_MESSAGE_WRITES);
+            sizes.push(batch.jobs.len());
+        }
+        assert_eq!(sizes, [4, 2]);
     }
 }
