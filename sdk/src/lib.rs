@@ -135,7 +135,9 @@ pub use client::{Client, ClientError, Gid, Outcome, Published, Run};
 pub use conn::{Conn, Database, DatabaseError, Row, Value};
 pub use consumer_log::{Seen, first_delivery};
 pub use futures_util::future::BoxFuture;
-pub use half::{HalfCx, HalfError, HalfVerdict, NewHalf, Producer, RunningProducer};
+pub use half::{
+    ExternalHalfRef, HalfCx, HalfError, HalfRef, HalfVerdict, NewHalf, Producer, RunningProducer,
+};
 pub use message::{
     Dedupe, ExternalMessage, LocalMessage, Message, MessageBody, MessageCx, MessageError,
     NewMessage, Raw, Subscription,

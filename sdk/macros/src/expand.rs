@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{ItemImpl, LitStr, Type};
 
 use crate::errors::Errors;
-use crate::message::{self, Handler};
+use crate::half::{self, Half};
+use crate::message;
 use crate::parse::{self, Effects, RetryArgs};
 use crate::validate::{self, Step, Undo};
 
@@ -29,18 +30,24 @@ pub(crate) fn service(args: TokenStream, item: TokenStream) -> TokenStream {
     let name = parse::service_args(args, &mut cancels, &mut errors)
         .unwrap_or_else(|| LitStr::new("unnamed", Span::call_site()));
     let (handlers, any_handler) = message::take(&mut block, &mut errors);
+    let (halves, any_half) = half::take(&mut block, &mut errors);
     let found = parse::take_steps(&mut block, &mut errors);
-    validate::block(&block, &found, any_handler, &mut errors);
+    let any_other = any_handler || any_half;
+    validate::block(&block, &found, any_other, &mut errors);
     let steps = validate::steps(&block, found, &mut errors);
 
     let constants = steps.iter().map(|step| constant(&name, step));
-    let service = definition(&block, &name, &steps, &handlers, &cancels);
+    let half_constants = halves.iter().map(|half| half.constant(&name));
+    let registrations = steps.iter().map(registration);
+    let registrations = registrations.chain(handlers.iter().map(ToTokens::to_token_stream));
+    let registrations = registrations.chain(halves.iter().filter_map(Half::registration));
+    let service = definition(&block, &name, registrations, &cancels);
     let (generics, ty) = (&block.generics, &block.self_ty);
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let errors = errors.into_tokens();
     quote! {
         #block
-        impl #impl_generics #ty #where_clause { #(#constants)* }
+        impl #impl_generics #ty #where_clause { #(#constants)* #(#half_constants)* }
         #service
         #errors
     }
@@ -49,13 +56,11 @@ pub(crate) fn service(args: TokenStream, item: TokenStream) -> TokenStream {
 fn definition(
     block: &ItemImpl,
     name: &LitStr,
-    steps: &[Step],
-    handlers: &[Handler],
+    registrations: impl Iterator<Item = TokenStream>,
     cancels: &[TokenStream],
 ) -> TokenStream {
     let ty = &block.self_ty;
     let (impl_generics, _, where_clause) = block.generics.split_for_impl();
-    let registrations = steps.iter().map(registration);
     quote! {
         #[automatically_derived]
         impl #impl_generics ::amends::Service for #ty #where_clause {
@@ -64,7 +69,6 @@ fn definition(
             fn define(self: ::std::sync::Arc<Self>) -> ::amends::ServiceDef {
                 let builder = ::amends::ServiceBuilder::new(#name, self) #(#cancels)*;
                 #(#registrations)*
-                #(#handlers)*
                 builder.build()
             }
         }
@@ -137,7 +141,7 @@ fn registration(step: &Step) -> TokenStream {
     }
 }
 
-impl quote::ToTokens for Undo {
+impl ToTokens for Undo {
     /// The arguments stand where the parameters' types are written, so that a
     /// wrong type is reported there.
     fn to_tokens(&self, tokens: &mut TokenStream) {

@@ -9,6 +9,7 @@
 mod derive;
 mod errors;
 mod expand;
+mod half;
 mod message;
 mod parse;
 mod serde_attrs;
@@ -20,7 +21,8 @@ mod wire;
 use proc_macro::TokenStream;
 
 /// Turns an inherent `impl` block into a service whose `#[step]` methods the
-/// coordinator can call, and whose `#[on_message]` methods get messages.
+/// coordinator can call, whose `#[on_message]` methods get messages, and whose
+/// `#[half_message]` methods send them.
 ///
 /// ```text
 /// #[amends::service(name = "inventory")]
@@ -67,6 +69,26 @@ use proc_macro::TokenStream;
 /// - `dedupe = key`: seen before by the message's key, not by its id;
 /// - `timeout = "30s"`: bound of one attempt;
 /// - `effects = external`: the method takes `&MessageCx` in place of `&mut Conn`.
+///
+/// A method with `#[half_message]` answers the message that is delivered if and
+/// only if its local transaction commits:
+///
+/// ```text
+/// #[half_message(topic = "payTopic", tag = "pay_success", check_after = "30s")]
+/// pub async fn pay(&self, conn: &mut Conn, cmd: PayOrder) -> StepResult<OrderPaid> { .. }
+/// ```
+///
+/// It becomes the constant `Payments::PAY: HalfRef<Payments, PayOrder, OrderPaid>`, to be
+/// sent with `client.half_of(&payments, Payments::PAY, cmd).key(..).in_tx(&database)`.
+/// Its keys, of which only the first is required:
+///
+/// - `topic = "payTopic"`, `tag = "pay_success"`;
+/// - `check_after = "30s"`: when the coordinator first asks what became of it;
+/// - `check_back = method`: the work lies outside of the service's database, and
+///   this method, `async fn(&self, cx: &HalfCx) -> StepResult<HalfVerdict>`, says what
+///   became of it. The message is then the input, `async fn(&self, cx: &HalfCx,
+///   message: &OrderPaid) -> StepResult<Output>`, and it is sent with
+///   `client.external_half_of(..).run()`.
 ///
 /// `#[amends::service(name = "stock", cancel_on(topic = "orderTopic", tag = "order_cancel"))]`
 /// lets the cancel message of a saga undo the steps of the service.

@@ -277,7 +277,7 @@ fn text(value: &Expr, expected: &str) -> syn::Result<LitStr> {
 }
 
 /// A topic, tag or group.
-fn name(value: &Expr) -> syn::Result<LitStr> {
+pub(crate) fn name(value: &Expr) -> syn::Result<LitStr> {
     let text = values::string(value, "a name as a string")?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if !(1..=MAX_NAME).contains(&text.value().len()) || !text.value().chars().all(allowed) {

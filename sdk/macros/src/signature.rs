@@ -25,14 +25,78 @@ pub(crate) struct UndoTypes {
 
 /// Checks `async fn reserve(&self, conn: &mut Conn, req: Req) -> StepResult<Out>`.
 pub(crate) fn step(sig: &Signature, effects: Effects, errors: &mut Errors) -> Option<Types> {
-    let role = format!("the step `{}`", sig.ident);
-    let mut ok = common(sig, &role, errors);
+    forward(sig, &format!("the step `{}`", sig.ident), effects, errors)
+}
+
+/// Checks `async fn pay(&self, conn: &mut Conn, cmd: Pay) -> StepResult<Paid>`.
+pub(crate) fn half(sig: &Signature, errors: &mut Errors) -> Option<Types> {
+    let role = format!("the half message `{}`", sig.ident);
+    if let [context, ..] = typed(sig).as_slice()
+        && last_ident(context) == "HalfCx"
+    {
+        let text = format!(
+            "{role} works on `conn: &mut Conn`; \
+             if its work lies outside of the database, name a `check_back`"
+        );
+        errors.at(context, text);
+        return None;
+    }
+    forward(sig, &role, Effects::Local, errors)
+}
+
+/// Checks `async fn charge(&self, cx: &HalfCx, message: &Paid) -> StepResult<Out>`.
+pub(crate) fn external_half(sig: &Signature, errors: &mut Errors) -> Option<Types> {
+    let role = format!("the half message `{}`", sig.ident);
+    let name = &sig.ident;
+    let expected = format!("async fn {name}(&self, cx: &HalfCx, message: &..) -> StepResult<..>");
+    let ok = common(sig, &role, errors);
     let output = output_type(sig, &role, errors);
+    let params = typed(sig);
+    let [context, message] = params.as_slice() else {
+        errors.at(&sig.ident, format!("{role} must be `{expected}`"));
+        return None;
+    };
+    if referred(context).is_none() {
+        let why = "with a `check_back` the work lies outside of the database";
+        errors.at(context, format!("{role} must be `{expected}`: {why}"));
+        return None;
+    }
+    let Some(input) = referred(message) else {
+        let why = "the message is there before the work";
+        errors.at(message, format!("{role} must be `{expected}`: {why}"));
+        return None;
+    };
+    let output = output?;
+    ok.then_some(Types { input, output })
+}
+
+/// Checks `async fn was_charged(&self, cx: &HalfCx) -> StepResult<HalfVerdict>`.
+pub(crate) fn check_back(sig: &Signature, of: &Signature, errors: &mut Errors) -> Option<()> {
+    let name = &sig.ident;
+    let role = format!("`{name}`, the check-back of `{}`,", of.ident);
+    let expected = format!("async fn {name}(&self, cx: &HalfCx) -> StepResult<HalfVerdict>");
+    let mut ok = common(sig, &role, errors);
+    if let Some(output) = output_type(sig, &role, errors)
+        && last_ident(&output) != "HalfVerdict"
+    {
+        errors.at(output, format!("{role} must be `{expected}`"));
+        ok = false;
+    }
+    if !matches!(typed(sig).as_slice(), [context] if referred(context).is_some()) {
+        errors.at(&sig.ident, format!("{role} must be `{expected}`"));
+        ok = false;
+    }
+    ok.then_some(())
+}
+
+fn forward(sig: &Signature, role: &str, effects: Effects, errors: &mut Errors) -> Option<Types> {
+    let mut ok = common(sig, role, errors);
+    let output = output_type(sig, role, errors);
     let first = effects.first_parameter();
     let params = typed(sig);
     let input = match params.as_slice() {
         [context, input] => {
-            ok &= context_type(context, effects, &role, errors);
+            ok &= context_type(context, effects, role, errors);
             Some((*input).clone())
         }
         [only] if !is_reference(only) => {

@@ -109,13 +109,13 @@ fn step(
 }
 
 /// The methods of the block by name, and which of them are steps.
-struct Methods<'a> {
+pub(crate) struct Methods<'a> {
     all: Vec<&'a Signature>,
     steps: Vec<String>,
 }
 
 impl<'a> Methods<'a> {
-    fn of(block: &'a ItemImpl, steps: &[StepMethod]) -> Self {
+    pub(crate) fn of(block: &'a ItemImpl, steps: &[StepMethod]) -> Self {
         let all = block.items.iter().filter_map(|item| match item {
             ImplItem::Fn(method) => Some(&method.sig),
             _ => None,
@@ -129,7 +129,12 @@ impl<'a> Methods<'a> {
         }
     }
 
-    fn partner(&self, name: &Ident, of: &Signature, errors: &mut Errors) -> Option<&'a Signature> {
+    pub(crate) fn partner(
+        &self,
+        name: &Ident,
+        of: &Signature,
+        errors: &mut Errors,
+    ) -> Option<&'a Signature> {
         if let Some(step) = self.steps.iter().find(|step| name == *step) {
             errors.at(
                 name,
@@ -169,7 +174,7 @@ fn kebab(ident: &Ident) -> String {
     plain(ident).to_lowercase().replace('_', "-")
 }
 
-fn constant(ident: &Ident) -> Ident {
+pub(crate) fn constant(ident: &Ident) -> Ident {
     Ident::new(
         &plain(ident).to_uppercase(),
         Span::call_site().located_at(ident.span()),
@@ -182,7 +187,7 @@ pub(crate) fn cfgs(attrs: &[Attribute]) -> Vec<Attribute> {
 }
 
 /// The doc comment as plain text.
-fn description(attrs: &[Attribute]) -> String {
+pub(crate) fn description(attrs: &[Attribute]) -> String {
     let lines = attrs.iter().filter_map(|attr| match &attr.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
             Expr::Lit(ExprLit {

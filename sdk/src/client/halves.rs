@@ -1,9 +1,12 @@
-//! Half messages at the coordinator: prepare, and decide.
+//! Half messages at the coordinator: prepare, decide, and look.
 
 use std::time::Duration;
 
 use amends_proto::v1::half_message_service_client::HalfMessageServiceClient;
-use amends_proto::v1::{DecideHalfRequest, HalfState, PrepareMessagesRequest};
+use amends_proto::v1::{
+    DecideHalfRequest, GetHalfRequest, GetHalfResponse, HalfState, ListHalvesRequest,
+    ListHalvesResponse, PrepareMessagesRequest,
+};
 use serde::Serialize;
 
 use super::call::{Attempt, Budget, repeat};
@@ -49,6 +52,44 @@ impl Client {
     /// The same for a message that is described already.
     pub fn half_message(&self, message: NewMessage) -> NewHalf<'_> {
         NewHalf::new(self, message)
+    }
+
+    /// A half id as it stands, with its messages and the checks that were asked.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], [`ClientError::Unavailable`].
+    pub async fn half_status(&self, half_id: &str) -> Result<GetHalfResponse, ClientError> {
+        let request = GetHalfRequest {
+            half_id: half_id.to_owned(),
+        };
+        repeat(
+            self.budget(),
+            || Attempt::plain(request.clone()),
+            |request| {
+                let mut api = self.half_message_service();
+                async move { api.get_half(request).await }
+            },
+        )
+        .await
+    }
+
+    /// A page of half ids, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError::Invalid`], [`ClientError::Unavailable`].
+    pub async fn halves(
+        &self,
+        filter: ListHalvesRequest,
+    ) -> Result<ListHalvesResponse, ClientError> {
+        repeat(
+            self.budget(),
+            || Attempt::plain(filter.clone()),
+            |request| {
+                let mut api = self.half_message_service();
+                async move { api.list_halves(request).await }
+            },
+        )
+        .await
     }
 
     /// The group that answers for its half messages.

@@ -16,6 +16,8 @@ use crate::{Client, ClientError, Conn, Database, StepError, StepResult};
 
 /// Preparing is repeated for the client's patience.
 const NO_BOUND: Duration = Duration::MAX;
+/// Within a transaction it is not: that holds locks.
+const PREPARE_IN_TX_TIME: Duration = Duration::from_secs(3);
 
 /// One local transaction to be.
 pub(crate) struct Half<'a> {
@@ -26,6 +28,10 @@ pub(crate) struct Half<'a> {
 impl<'a> Half<'a> {
     pub(super) fn new(client: &'a Client, key: HalfKey) -> Self {
         Self { client, key }
+    }
+
+    pub(super) fn key(&self) -> &HalfKey {
+        &self.key
     }
 
     pub(super) async fn in_tx<T, F>(
@@ -54,6 +60,34 @@ impl<'a> Half<'a> {
                 Err(HalfError::of_work(error))
             }
         }
+    }
+
+    /// The same for messages that the work itself makes: they are prepared
+    /// within the local transaction, just before its commit.
+    pub(super) async fn in_tx_made<B, F>(
+        &self,
+        database: &Database,
+        work: F,
+        made: impl FnOnce(&B) -> Result<PrepareMessagesRequest, HalfError>,
+    ) -> Result<B, HalfError>
+    where
+        F: AsyncFnOnce(&mut Conn) -> StepResult<B>,
+    {
+        let entered = self.enter(database).await;
+        if let Err(HalfError::Repeated { .. } | HalfError::RolledBack { .. }) = &entered {
+            // Whoever came before may not have told it.
+            drop(Undecided::new(self, database));
+        }
+        let mut conn = entered?;
+        let body = work(&mut conn).await.map_err(HalfError::of_work)?;
+        let request = made(&body)?;
+        let mut undecided = Undecided::new(self, database);
+        if let Err(error) = self.prepare(request, PREPARE_IN_TX_TIME).await {
+            undecided.leave();
+            return Err(error);
+        }
+        self.commit(conn, &mut undecided).await?;
+        Ok(body)
     }
 
     pub(super) async fn run<T, F>(

@@ -40,17 +40,20 @@
 //!   [`producer`](crate::participant::ParticipantBuilder::producer);
 //! - a [`Producer`], for processes that nobody can call: it opens a stream.
 //!
-//! The database of the participant must be that of the local transactions.
+//! All instances of a group share the database of its local transactions: one
+//! that answered from another would find nothing there, and say rollback.
 //! Where the effects lie in none that the SDK knows, see [`NewHalf::run`].
 
 mod checks;
 mod error;
 mod local;
 mod new;
+mod service;
 mod stream;
 
 pub(crate) use checks::{CheckDef, Checks};
 pub use checks::{HalfCheck, HalfCx, HalfVerdict};
 pub use error::HalfError;
 pub use new::NewHalf;
+pub use service::{ExternalCall, ExternalHalf, ExternalHalfRef, HalfRef, LocalCall, LocalHalf};
 pub use stream::{Producer, RunningProducer};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use amends_proto::v1;
+use serde::Serialize;
 
 use super::HalfError;
 use super::local::Half;
@@ -13,15 +14,16 @@ use crate::saga::convert;
 use crate::{Client, ClientError, Conn, Database, HalfCx, StepResult};
 
 /// Half messages of one local transaction; see [`crate::half`].
-#[derive(Debug)]
-#[must_use = "call `in_tx`"]
-pub struct NewHalf<'a> {
+/// `W` is the service's work, where that belongs to it.
+#[must_use = "call `in_tx` or `run`"]
+pub struct NewHalf<'a, W = ()> {
     client: &'a Client,
     id: Option<String>,
     producer: Option<String>,
     message: NewMessage,
     more: Vec<NewMessage>,
     check_after: Option<Duration>,
+    work: W,
 }
 
 impl<'a> NewHalf<'a> {
@@ -33,9 +35,12 @@ impl<'a> NewHalf<'a> {
             message,
             more: Vec::new(),
             check_after: None,
+            work: (),
         }
     }
+}
 
+impl<'a, W> NewHalf<'a, W> {
     /// A half id of the caller's own in place of a new one: 1 to 128 printable
     /// ASCII characters without blanks. It names one local transaction: once
     /// that has committed, the same id again is [`HalfError::Repeated`], and
@@ -91,6 +96,31 @@ impl<'a> NewHalf<'a> {
         self
     }
 
+    pub(super) fn client(&self) -> &'a Client {
+        self.client
+    }
+
+    /// The same with other work, and the work that it had.
+    pub(super) fn exchange<V>(self, work: V) -> (NewHalf<'a, V>, W) {
+        let new = NewHalf {
+            client: self.client,
+            id: self.id,
+            producer: self.producer,
+            message: self.message,
+            more: self.more,
+            check_after: self.check_after,
+            work,
+        };
+        (new, self.work)
+    }
+
+    fn change(mut self, change: impl FnOnce(NewMessage) -> NewMessage) -> Self {
+        self.message = change(self.message);
+        self
+    }
+}
+
+impl<'a> NewHalf<'a> {
     /// Prepares the messages, runs `work` in a local transaction, and delivers
     /// them if and only if that commits.
     ///
@@ -107,7 +137,7 @@ impl<'a> NewHalf<'a> {
     where
         F: AsyncFnOnce(&mut Conn) -> StepResult<T>,
     {
-        let (half, request) = self.checked()?;
+        let (half, request) = self.ready()?;
         half.in_tx(request, database, work).await
     }
 
@@ -124,17 +154,19 @@ impl<'a> NewHalf<'a> {
     where
         F: AsyncFnOnce(&HalfCx) -> StepResult<T>,
     {
-        let (half, request) = self.checked()?;
+        let (half, request) = self.ready()?;
         half.run(request, work).await
     }
 
-    fn change(mut self, change: impl FnOnce(NewMessage) -> NewMessage) -> Self {
-        self.message = change(self.message);
-        self
+    fn ready(self) -> Result<(Half<'a>, v1::PrepareMessagesRequest), HalfError> {
+        let half = Half::new(self.client, self.keyed()?);
+        let request = self.request(half.key())?;
+        Ok((half, request))
     }
 
-    fn checked(self) -> Result<(Half<'a>, v1::PrepareMessagesRequest), HalfError> {
-        let Some(producer) = self.producer else {
+    /// Names the local transaction.
+    pub(super) fn keyed(&self) -> Result<HalfKey, HalfError> {
+        let Some(producer) = &self.producer else {
             return Err(invalid(
                 "producer",
                 "is missing: `client.with_producer(..)`",
@@ -142,8 +174,16 @@ impl<'a> NewHalf<'a> {
         };
         let half_id = self.id.clone();
         let half_id = half_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-        let key = HalfKey::new(&producer, &half_id);
-        let key = key.map_err(|error| invalid("half_id", &error.to_string()))?;
+        HalfKey::new(producer, &half_id).map_err(|error| invalid("half_id", &error.to_string()))
+    }
+
+    /// The same with this body in the (first) message.
+    pub(super) fn with_body<B: Serialize>(self, body: &B) -> Self {
+        self.change(|message| message.with_body(body))
+    }
+
+    /// What is prepared.
+    pub(super) fn request(self, key: &HalfKey) -> Result<v1::PrepareMessagesRequest, HalfError> {
         // The same half id must name the same messages, also in another process.
         let named = |(n, message): (usize, NewMessage)| match &self.id {
             Some(id) => message.or_id(|| format!("{id}.{n}")),
@@ -151,13 +191,12 @@ impl<'a> NewHalf<'a> {
         };
         let messages = std::iter::once(self.message).chain(self.more).enumerate();
         let messages: Result<Vec<_>, _> = messages.map(named).map(NewMessage::into_proto).collect();
-        let request = v1::PrepareMessagesRequest {
-            half_id,
-            producer,
+        Ok(v1::PrepareMessagesRequest {
+            half_id: key.half_id().to_owned(),
+            producer: key.producer().to_owned(),
             messages: messages.map_err(|error| HalfError::NotPrepared(error.into()))?,
             check_after: self.check_after.and_then(convert::duration),
-        };
-        Ok((Half::new(self.client, key), request))
+        })
     }
 }
 

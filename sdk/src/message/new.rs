@@ -158,6 +158,14 @@ impl NewMessage {
         self
     }
 
+    /// The same with another JSON body.
+    pub(crate) fn with_body<T: Serialize + ?Sized>(mut self, body: &T) -> Self {
+        let other = Self::new(String::new(), body);
+        self.message.payload = other.message.payload;
+        self.problem = other.problem;
+        self
+    }
+
     /// The id under which it can be found and cancelled.
     #[must_use]
     pub fn id(&self) -> &str {

@@ -57,7 +57,7 @@ pub(crate) async fn count(database: &Database, sql: &str) -> i64 {
 }
 
 /// Answers for the group `payments`, in a process of its own as it were.
-async fn producer(database: &Database, halves: &Halves) -> RunningParticipant {
+pub(crate) async fn producer(database: &Database, halves: &Halves) -> RunningParticipant {
     Participant::builder(database.clone())
         .producer("payments")
         .coordinator(halves.url())

@@ -34,6 +34,8 @@ pub(crate) enum Fault {
     Refuse(Status),
     /// It is done, and its answer waits for the test.
     HoldAnswer(Arc<Notify>),
+    /// The test learns of it, and it is never done.
+    Hang(Arc<Notify>),
 }
 
 /// The running coordinator.
@@ -314,6 +316,10 @@ async fn suffer<T>(fault: Option<Fault>, done: impl FnOnce() -> Result<T, Status
             let answer = done()?;
             gate.notified().await;
             Ok(Response::new(answer))
+        }
+        Some(Fault::Hang(arrived)) => {
+            arrived.notify_one();
+            std::future::pending().await
         }
         None => done().map(Response::new),
     }

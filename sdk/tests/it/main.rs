@@ -23,7 +23,10 @@ mod external;
 mod fake;
 mod fence;
 mod half;
+mod half_kills;
 mod half_producers;
+#[cfg(feature = "macros")]
+mod half_service;
 mod halves;
 mod outbox;
 mod participant;
