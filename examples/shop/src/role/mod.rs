@@ -41,6 +41,9 @@ pub enum RoleError {
     /// The service cannot be offered to the coordinator.
     #[error("the service cannot be offered")]
     Participant(#[from] amends::ParticipantError),
+    /// The coordinator's address is none.
+    #[error("the coordinator's address cannot be used")]
+    Coordinator(#[from] amends::ClientError),
     /// The front cannot work like that.
     #[error(transparent)]
     Front(#[from] crate::front::FrontError),

@@ -1,8 +1,9 @@
 //! What the pay service needs: the order service, and the provider.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use amends::Database;
+use amends::{Client, Database};
 use clap::Args;
 use tonic::transport::Endpoint;
 
@@ -10,7 +11,10 @@ use super::RoleError;
 use super::provider::KeyAt;
 use crate::holds::Holds;
 use crate::provider::ProviderClient;
-use crate::services::pay::{CALLBACK_PATH, Payments};
+use crate::services::pay::{CALLBACK_PATH, GROUP, Payments};
+
+/// The provider waits no longer: without a coordinator it has to say it again.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Arguments of `shop service pay`.
 #[derive(Clone, Debug, Args)]
@@ -39,6 +43,7 @@ impl PayArgs {
     /// When an address is none, or there is no key.
     pub async fn open(
         &self,
+        client: Client,
         database: &Database,
         holds: Holds,
         queries: SocketAddr,
@@ -51,6 +56,7 @@ impl PayArgs {
         let notify = notify.unwrap_or_else(|| format!("http://{queries}"));
         Ok(Payments {
             database: database.clone(),
+            client: client.with_producer(GROUP).with_patience(PATIENCE),
             orders: orders
                 .timeout(crate::front::QUERY_TIMEOUT)
                 .connect_timeout(crate::front::QUERY_TIMEOUT)

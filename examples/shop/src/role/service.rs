@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use amends::Database;
-use amends::Participant;
 use amends::participant::ParticipantBuilder;
+use amends::{Client, Database, Participant};
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
@@ -208,7 +207,9 @@ async fn offer(
         }
         Role::Pay => {
             pay::table::create(database).await?;
-            let payments = args.pay.open(database, holds, queries).await?;
+            let access = args.coordinator.access().await?;
+            let client = Client::connect_with(&args.coordinator.url, &access)?;
+            let payments = args.pay.open(client, database, holds, queries).await?;
             let routes = Routes::from(pay::callbacks(payments.clone()));
             let queries = PayServiceServer::new(PayQueries {
                 payments: payments.clone(),

@@ -183,7 +183,11 @@ async fn start_coordinator(
     let args = ["coordinator", "--store", &store, "--listen", "127.0.0.1:0"];
     let mut plan = setting.plan(program, "coordinator", &args);
     // Not as an argument: it holds a password, and arguments can be read by everybody.
-    plan.environment = vec![("AMENDS_BROKER__URL", broker.url()?)];
+    plan.environment = vec![
+        ("AMENDS_BROKER__URL", broker.url()?),
+        // Who asked a dead process what became of a payment soon asks another one.
+        ("AMENDS_HALF__CHECK_INTERVAL", "1s".to_owned()),
+    ];
     Ok(Process::start(plan).await?)
 }
 

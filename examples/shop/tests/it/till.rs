@@ -1,8 +1,12 @@
-//! A shop with a provider, and an order that can be paid.
+//! A shop with a provider and a coordinator, and an order that can be paid.
+
+use std::process::Stdio;
 
 use amends::outbox::{self, State};
+use amends::proto::message_service_client::MessageServiceClient;
+use amends::proto::{ListMessagesRequest, MessageState};
 use amends::testing::{Handled, messages};
-use amends::{Conn, Database, MessageCx, NewMessage};
+use amends::{Client, Conn, Database, MessageCx, NewMessage};
 use axum::body::Body;
 use axum::http::Request;
 use shop::domain::{Cents, OrderStatus, PayId, PayStatus, PaymentState, PlaceOrder};
@@ -16,7 +20,9 @@ use shop::services::pay::table::{self, PayRow, verdicts};
 use shop::services::pay::{self, CALLBACK_PATH, PaymentEvent, Payments, callbacks};
 use shop::services::paylog::PayLog;
 use shop::services::user::Users;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
+use tokio::process::Child;
 use tower::ServiceExt;
 
 use crate::shop::{Shop, full_order};
@@ -30,6 +36,8 @@ pub struct Till {
     pub order: PlaceOrder,
     pub pay: PayId,
     _end: tokio::sync::oneshot::Sender<()>,
+    _coordinator: Child,
+    coordinator: String,
 }
 
 impl Till {
@@ -47,8 +55,12 @@ impl Till {
         tokio::spawn(provider.serve(listener, async move {
             ended.await.ok();
         }));
+        let (coordinator, at) = start_coordinator().await;
         let payments = Payments {
             database: shop.database.clone(),
+            client: Client::connect(at.as_str())
+                .unwrap()
+                .with_producer(pay::GROUP),
             orders: tonic::transport::Endpoint::from_static("http://127.0.0.1:1").connect_lazy(),
             provider: ProviderClient::new(&url),
             pay_at: url,
@@ -62,6 +74,8 @@ impl Till {
             pay: PayId::unique(),
             order,
             _end: end,
+            _coordinator: coordinator,
+            coordinator: at,
         };
         till.open().await;
         till
@@ -155,11 +169,29 @@ impl Till {
         }
     }
 
-    /// What waits to be published: topic, tag and key.
+    /// What the outbox is to publish: topic, tag and key.
     pub async fn published(&self, topic: &str) -> Vec<(String, String)> {
         let kept = outbox::list(&self.shop.database, State::Sending, 100).await;
         let kept = kept.unwrap().into_iter().filter(|kept| kept.topic == topic);
         kept.map(|kept| (kept.tag, kept.key)).collect()
+    }
+
+    /// The half messages that are delivered: tag and key.
+    pub async fn delivered(&self) -> Vec<(String, String)> {
+        let endpoint = tonic::transport::Endpoint::new(self.coordinator.clone()).unwrap();
+        let mut client = MessageServiceClient::new(endpoint.connect().await.unwrap());
+        let request = ListMessagesRequest {
+            states: vec![
+                MessageState::Committed.into(),
+                MessageState::Published.into(),
+            ],
+            topic: pay::TOPIC.to_owned(),
+            ..ListMessagesRequest::default()
+        };
+        let listed = client.list_messages(request).await.unwrap();
+        let listed = listed.into_inner().messages.into_iter();
+        let listed = listed.map(|status| status.message.unwrap());
+        listed.map(|message| (message.tag, message.key)).collect()
     }
 
     /// The provider has the money.
@@ -189,6 +221,30 @@ impl Till {
         assert_eq!(compare(&books), []);
         self.shop.assert_balanced().await;
     }
+}
+
+/// A coordinator that ends with the test.
+async fn start_coordinator() -> (Child, String) {
+    let mut child = crate::processes::shop()
+        .args([
+            "coordinator",
+            "--store",
+            "memory:",
+            "--listen",
+            "127.0.0.1:0",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if let Some((_, rest)) = line.split_once("listening on ") {
+            let address = rest.split_whitespace().next().unwrap();
+            return (child, format!("http://{address}"));
+        }
+    }
+    panic!("the coordinator ended before it listened");
 }
 
 pub fn cx() -> MessageCx {

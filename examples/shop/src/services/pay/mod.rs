@@ -14,7 +14,7 @@ pub mod table;
 
 use std::time::Duration;
 
-use amends::Database;
+use amends::{Client, Database};
 use serde::{Deserialize, Serialize};
 use tonic::transport::Channel;
 
@@ -47,11 +47,17 @@ pub const REFUND_TOPIC: &str = "refundTopic";
 /// Such a payment.
 pub const REFUND_DUE: &str = "refund_due";
 
+/// The service's name, and that of its producer group: the service answers when
+/// the coordinator asks what became of a half message.
+pub const GROUP: &str = "pay";
+
 /// The service.
 #[derive(Clone, Debug)]
 pub struct Payments {
     /// Its database.
     pub database: Database,
+    /// The coordinator, for half messages of the producer group [`GROUP`].
+    pub client: Client,
     /// Where orders are asked for.
     pub orders: Channel,
     /// The provider.
@@ -109,6 +115,9 @@ pub enum PayError {
     /// The database does not answer.
     #[error("the database does not answer")]
     Database(#[from] amends::DatabaseError),
+    /// It is not settled, or not known to be.
+    #[error("the payment is not settled yet")]
+    Half(#[from] amends::HalfError),
     /// The message about it cannot be kept.
     #[error("the message about it cannot be kept")]
     Outbox(#[from] amends::outbox::OutboxError),

@@ -1,6 +1,6 @@
 //! What becomes of a payment that is made.
 
-use amends::{Conn, NewMessage};
+use amends::{Conn, HalfError, NewMessage, reject};
 
 use super::table::{self, PayRow};
 use super::{PayError, Payments, REFUND_DUE, REFUND_TOPIC, RefundDue, SUCCESS, TOPIC};
@@ -85,22 +85,34 @@ impl Payments {
     }
 
     /// Open to paid, and everybody is told; `None` when it is not open any more.
+    ///
+    /// A half message: it is at the coordinator before the local transaction
+    /// begins, and delivered if that commits, whoever dies when.
     async fn pay(
         &self,
         row: &PayRow,
         proof: Option<Proof<'_>>,
     ) -> Result<Option<Settled>, PayError> {
         let pay = &row.pay_id;
-        let paid = async |conn: &mut Conn| {
-            if !table::end(conn, pay, PaymentState::Paid).await? {
-                return Ok(None);
-            }
-            keep(conn, pay, proof, Settled::Now.as_str()).await?;
-            conn.publish(event(row, SUCCESS)).await?;
-            self.holds.pass(holds::PAY_SETTLE).await.ok();
-            Ok(Some(Settled::Now))
-        };
-        self.database.transaction(paid).await
+        let paid = self
+            .client
+            .half(TOPIC, row.event())
+            .tag(SUCCESS)
+            .key(pay.as_str())
+            .order_key(row.order_id.as_str())
+            .in_tx(&self.database, async |conn| {
+                if !table::end(conn, pay, PaymentState::Paid).await? {
+                    reject!(Code::OrderPayStatusIsPay, "payment {pay} is not open");
+                }
+                keep(conn, pay, proof, Settled::Now.as_str()).await?;
+                self.holds.pass(holds::PAY_SETTLE).await?;
+                Ok(())
+            });
+        match paid.await {
+            Ok(()) => Ok(Some(Settled::Now)),
+            Err(HalfError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Closed to refunding, and the refund is ordered.
