@@ -6,6 +6,7 @@ use std::time::Duration;
 use amends_proto::v1::admin_service_client::AdminServiceClient;
 use amends_proto::v1::consumer_service_client::ConsumerServiceClient;
 use amends_proto::v1::dead_letter_service_client::DeadLetterServiceClient;
+use amends_proto::v1::half_message_service_client::HalfMessageServiceClient;
 use amends_proto::v1::message_service_client::MessageServiceClient;
 use amends_proto::v1::registry_service_client::RegistryServiceClient;
 use amends_proto::v1::saga_service_client::SagaServiceClient;
@@ -187,6 +188,8 @@ services! {
     registry: RegistryServiceClient;
     /// Messages.
     messages: MessageServiceClient;
+    /// Half messages.
+    halves: HalfMessageServiceClient;
     /// Consumer groups.
     consumers: ConsumerServiceClient;
     /// Dead letters.

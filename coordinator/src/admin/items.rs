@@ -94,10 +94,20 @@ impl Report {
 pub(super) async fn on_each(
     format: Format,
     ids: &[String],
+    call: impl AsyncFnMut(Vec<String>) -> Result<Vec<ItemResult>, CommandError>,
+) -> Result<Exit, CommandError> {
+    in_calls_of(MAX_ITEMS_PER_CALL, format, ids, call).await
+}
+
+/// The same in calls of this size.
+pub(super) async fn in_calls_of(
+    size: usize,
+    format: Format,
+    ids: &[String],
     mut call: impl AsyncFnMut(Vec<String>) -> Result<Vec<ItemResult>, CommandError>,
 ) -> Result<Exit, CommandError> {
     let mut report = Report::new(format);
-    for some in ids.chunks(MAX_ITEMS_PER_CALL) {
+    for some in ids.chunks(size) {
         match call(some.to_vec()).await {
             Ok(results) => report.add(&results)?,
             Err(error) if report.done == 0 => return Err(error),

@@ -84,6 +84,7 @@ fn text(status: &StatusView) -> String {
                 .map(BrokerView::text)
                 .unwrap_or_default(),
         ),
+        ("silent producers", status.silent_producers.join(" ")),
     ]);
     let profile = status.profile.as_ref();
     profile.map_or_else(

@@ -378,6 +378,9 @@ pub(super) struct StatusView {
     pub(super) max_live_transactions: u64,
     pub(super) recovered: bool,
     pub(super) broker: Option<BrokerView>,
+    /// Producer groups that half messages wait for and that have no live instance.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) silent_producers: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) profile: Option<ProfileView>,
 }
@@ -393,6 +396,7 @@ impl From<&GetStatusResponse> for StatusView {
             max_live_transactions: status.max_live_transactions,
             recovered: status.recovered,
             broker: status.broker.as_ref().map(Into::into),
+            silent_producers: status.silent_producers.clone(),
             profile: None,
         }
     }

@@ -3,17 +3,18 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use amends_core::message::half::{AfterLastCheck, CheckPolicy};
 use amends_core::time::Millis;
 use tokio::task::JoinSet;
 
 use crate::broker::ExternalBroker;
 use crate::broker::rabbitmq::{RabbitMq, RabbitOptions};
 use crate::clock::SystemClock;
-use crate::config::{BrokerUrl, Config};
+use crate::config::{BrokerUrl, Config, GiveUp};
 use crate::engine::EngineOptions;
 use crate::grpc::{Token, from_stored};
-use crate::messages::{MessageOptions, MessageParts, Messages};
-use crate::participant::{OutboundOptions, Registry};
+use crate::messages::{HalfOptions, Halves, MessageOptions, MessageParts, Messages};
+use crate::participant::{AskProducers, OutboundOptions, Registry};
 use crate::store::messages::MessageStore;
 use crate::store::open::{StoreOptions, Stores, open};
 use crate::store::{Incarnation, Store};
@@ -124,6 +125,25 @@ pub(super) fn engine_options(config: &Config) -> EngineOptions {
         evict_after: Millis::from(config.engine.evict_after),
         flush_after: config.engine.flush_after,
     }
+}
+
+/// Half messages; `asker` reaches producers without a stream.
+pub(super) fn halves(config: &Config, messages: &Messages, asker: Arc<dyn AskProducers>) -> Halves {
+    let half = &config.half;
+    let options = HalfOptions {
+        check_after: Millis::from(half.check_after),
+        policy: CheckPolicy {
+            interval: Millis::from(half.check_interval),
+            max_checks: half.max_checks.get(),
+            after_last: match half.after_last_check {
+                GiveUp::Keep => AfterLastCheck::Keep,
+                GiveUp::Discard => AfterLastCheck::Discard,
+            },
+        },
+        check_timeout: half.check_timeout,
+        checks_in_flight: usize::try_from(half.checks_in_flight.get()).unwrap_or(usize::MAX),
+    };
+    Halves::new(messages.clone(), asker, options)
 }
 
 pub(super) fn retention(config: &Config) -> Retention {

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::cores::Cores;
 use crate::engine::{Engine, EngineParts};
 use crate::grpc::{ApiParts, routes};
-use crate::messages::{Commands, HalfOptions, Halves, Messages};
+use crate::messages::{Commands, Halves, Messages};
 use crate::participant::{Outbound, Registry};
 use crate::worker::{self, Cleaner, Lease, MessageCleaner, Outbox, Recovery, Sleepers, Sweeper};
 
@@ -28,6 +28,7 @@ pub struct Coordinator {
     grace: Duration,
     engine: Engine,
     messages: Messages,
+    halves: Halves,
     stop_workers: CancellationToken,
     stop_server: CancellationToken,
     server: JoinSet<Result<(), ServeError>>,
@@ -55,6 +56,7 @@ impl Coordinator {
         let registry = build::registry(&config, store.as_ref(), cores.handles().len()).await?;
         let (messages, message_tasks) = build::messages(&config, stores.messages).await?;
         let direct = Arc::new(Outbound::new(registry.clone()));
+        let halves = build::halves(&config, &messages, direct.clone());
         let commands = Commands::new(messages.clone(), direct);
         let engine_parts = EngineParts {
             store,
@@ -68,7 +70,7 @@ impl Coordinator {
         let api = ApiParts {
             engine: engine.clone(),
             messages: messages.clone(),
-            halves: Halves::new(messages.clone(), HalfOptions::default()),
+            halves: halves.clone(),
             registry: registry.clone(),
             commands,
             allow: config.participants.allow.clone(),
@@ -79,7 +81,7 @@ impl Coordinator {
         };
         let (routes, health) =
             routes(api).map_err(|error| ServeError::Config(format!("reflection: {error}")))?;
-        let stop_workers = CancellationToken::new();
+        let [stop_workers, stop_server] = [(); 2].map(|()| CancellationToken::new());
         let mut workers = start_workers(
             &config,
             &engine,
@@ -89,8 +91,7 @@ impl Coordinator {
             address,
             &stop_workers,
         );
-        start_message_workers(&config, &messages, &mut workers, &stop_workers);
-        let stop_server = CancellationToken::new();
+        start_message_workers(&config, &messages, &halves, &mut workers, &stop_workers);
         let server = server::start(
             listener,
             &routes,
@@ -98,12 +99,12 @@ impl Coordinator {
             &stop_server,
             cores.handles(),
         );
-        let grace = config.server.shutdown_grace;
         Ok(Self {
             address,
-            grace,
+            grace: config.server.shutdown_grace,
             engine,
             messages,
+            halves,
             stop_workers,
             stop_server,
             server,
@@ -148,6 +149,7 @@ impl Coordinator {
             grace,
             engine,
             messages,
+            halves,
             stop_workers,
             stop_server,
             mut server,
@@ -161,6 +163,7 @@ impl Coordinator {
             stop_server.cancel();
             while workers.join_next().await.is_some() {}
             // Ends the streams of consumers, which would go on for as long as the server.
+            halves.close();
             messages.stop().await;
             engine.stop().await;
             if let Err(error) = engine.store().release_lease().await {
@@ -170,7 +173,7 @@ impl Coordinator {
             while server.join_next().await.is_some() {}
             cores.stop().await;
             // They end when nobody speaks to them any more.
-            drop(messages);
+            drop((halves, messages));
             while message_tasks.join_next().await.is_some() {}
         };
         if tokio::time::timeout(grace, orderly).await.is_err() {
@@ -229,12 +232,14 @@ fn start_workers(
 fn start_message_workers(
     config: &Config,
     messages: &Messages,
+    halves: &Halves,
     workers: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) {
     workers.spawn(worker::run(Outbox::new(messages.clone()), stop.clone()));
     let cleaner = MessageCleaner::new(messages.clone(), build::retention(config));
     workers.spawn(worker::run(cleaner, stop.clone()));
+    workers.spawn(halves.clone().check_until(stop.clone()));
 }
 
 /// Serving while the store takes writes.

@@ -14,7 +14,7 @@ use super::broker_url::BrokerUrl;
 use super::error::Problem;
 use super::layers::Layers;
 use super::store_url::StoreUrl;
-use super::types::{ByteSize, LogFilter, LogFormat, Migrate, Services};
+use super::types::{ByteSize, GiveUp, LogFilter, LogFormat, Migrate, Services};
 use super::value::Value;
 
 /// What is known about a key apart from its value.
@@ -148,6 +148,23 @@ schema! {
         /// A RabbitMQ connection is given up when nothing was heard on it for twice this
         /// time. Below 5s it gives false alarms.
         heartbeat: Duration = "15s",
+    }
+    /// Half messages: when producers are asked what became of their local transactions.
+    half: Half {
+        /// The first time, unless the producer says otherwise when it prepares.
+        check_after: Duration = "6s",
+        /// From one check to the next.
+        check_interval: Duration = "30s",
+        /// Checks that bring no verdict before a half message is STUCK. Only those count
+        /// that an instance of the producer group was really asked.
+        max_checks: NonZeroU32 = "15",
+        /// What happens then: keep (it stays until a person decides) or discard (it is
+        /// rolled back).
+        after_last_check: GiveUp = "keep",
+        /// How long the answer to a check is waited for.
+        check_timeout: Duration = "10s",
+        /// Checks of one producer group under way at the same time.
+        checks_in_flight: NonZeroU32 = "16",
     }
     /// The services that execute steps.
     participants: Participants {

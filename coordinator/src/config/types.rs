@@ -77,6 +77,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// What to do about a half message without a verdict after its last check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GiveUp {
+    /// It stays until a person decides.
+    Keep,
+    /// It is rolled back.
+    Discard,
+}
+
 /// `FromStr` and `Display` for an enum of words.
 macro_rules! words {
     ($($Type:ident { $($word:literal => $Variant:ident),* })*) => { $(
@@ -97,6 +106,7 @@ macro_rules! words {
 words! {
     Migrate { "auto" => Auto, "check" => Check, "off" => Off }
     LogFormat { "text" => Text, "json" => Json }
+    GiveUp { "keep" => Keep, "discard" => Discard }
 }
 
 /// Which log lines to write, in the syntax of `tracing_subscriber::EnvFilter`; known to be valid.
@@ -133,6 +143,7 @@ impl FromStr for LogFilter {
 scalar_value! {
     ByteSize: "a size such as 512KiB or 1MiB", |size| toml::Value::String(size.to_string());
     Migrate: "auto, check or off", |migrate| toml::Value::String(migrate.to_string());
+    GiveUp: "keep or discard", |what| toml::Value::String(what.to_string());
     LogFormat: "text or json", |format| toml::Value::String(format.to_string());
     LogFilter: "a level (error, warn, info, debug, trace) or a list such as info,amends_coordinator=debug",
         |filter| toml::Value::String(filter.0.clone());

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use crate::engine::Engine;
-use crate::messages::Messages;
+use crate::messages::{Halves, Messages};
 
 use super::{message, show, times};
 
@@ -15,6 +15,7 @@ use super::{message, show, times};
 pub(super) struct Admin {
     pub(super) engine: Engine,
     pub(super) messages: Messages,
+    pub(super) halves: Halves,
     pub(super) started_at: Timestamp,
     pub(super) recovered: watch::Receiver<bool>,
 }
@@ -34,6 +35,10 @@ impl AdminService for Admin {
             max_live_transactions: self.engine.options().max_live as u64,
             recovered: *self.recovered.borrow(),
             broker: Some(message::health(&self.messages.health())),
+            silent_producers: {
+                let silent = self.halves.silent_producers();
+                silent.borrow().iter().map(ToString::to_string).collect()
+            },
             profile: (request.into_inner().profile).then(|| times::profile(&self.engine.profile())),
         }))
     }

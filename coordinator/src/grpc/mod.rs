@@ -115,7 +115,7 @@ pub fn routes(
     let publishing =
         MessageServiceServer::new(message_api.clone()).max_decoding_message_size(message_limit);
     let half_api = message::HalfApi {
-        halves,
+        halves: halves.clone(),
         max_bytes: max_body_bytes,
     };
     let half_messages =
@@ -128,6 +128,7 @@ pub fn routes(
     let admin = AdminServiceServer::new(admin::Admin {
         engine,
         messages,
+        halves,
         started_at,
         recovered,
     });

@@ -7,19 +7,12 @@ use amends_core::saga::{
     Action, Cause, CompensateVia, CompiledSaga, Direction, Fencing, Forward, Outcome, PublicState,
     Saga, SagaDefinition, StepDefinition, StepKind, StepRun, Undo, available_actions,
 };
-use amends_core::time::{Millis, Timestamp};
+use amends_core::time::Millis;
 use amends_proto::v1;
 
 use crate::engine::View;
+pub(super) use crate::messages::timestamp;
 use crate::store::{Incarnation, Listed, Stored, StoredDefinition, Summary};
-
-pub(super) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
-    let nanos = at.0.rem_euclid(1_000) * 1_000_000;
-    prost_types::Timestamp {
-        seconds: at.0.div_euclid(1_000),
-        nanos: i32::try_from(nanos).unwrap_or(0),
-    }
-}
 
 pub(super) fn span(span: Millis) -> prost_types::Duration {
     let nanos = span.0 % 1_000 * 1_000_000;

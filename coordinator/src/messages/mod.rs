@@ -35,7 +35,10 @@ mod writer;
 pub use commands::Commands;
 pub use consumer::{ConsumerHandle, Deliveries};
 pub use error::MessagesError;
-pub use half::{DecideHalf, HalfOptions, HalfView, Halves, NewHalf, Prepared, Who};
+pub use half::{
+    DecideHalf, HalfOptions, HalfView, Halves, MAX_CHECK_CONCURRENCY, Member, NewHalf, Prepared,
+    Question, Who, described, timestamp,
+};
 pub use handle::{MessageParts, Messages};
 pub use options::{MAX_CREDIT, MAX_ITEMS, MAX_PUBLISH, MessageOptions};
 pub use types::{

@@ -9,6 +9,7 @@
 
 mod allow;
 mod breaker;
+mod check_back;
 mod connection;
 mod execute;
 mod no_answer;
@@ -28,6 +29,7 @@ use amends_core::saga::Call;
 use futures_util::future::BoxFuture;
 
 pub use allow::AddressError;
+pub use check_back::{AskProducers, Asked};
 pub use execute::{execute_request, from_response};
 pub use options::OutboundOptions;
 pub use outbound::Outbound;

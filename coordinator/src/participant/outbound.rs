@@ -89,6 +89,29 @@ impl Outbound {
         }
     }
 
+    /// Asks an instance of a service something else than to execute a step.
+    /// `address` tells which one it was.
+    pub(super) async fn ask_service<T, F: Future<Output = Result<T, Status>>>(
+        &self,
+        service: &str,
+        timeout: Duration,
+        address: &mut String,
+        ask: impl FnOnce(Wire) -> F,
+    ) -> Result<T, NoAnswer> {
+        let budget = Budget {
+            started: self.registry.clock().monotonic(),
+            timeout,
+        };
+        let admission = self.admit_to_service(service, budget).await?;
+        admission.address().clone_into(address);
+        let asking = ask(self.wire(&admission));
+        Box::pin(self.exchange(admission, budget, asking)).await
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// A place at the least loaded instance. Another one is asked when the
     /// circuit of the first opened meanwhile, or its probe was taken.
     async fn admit_to_service(&self, service: &str, budget: Budget) -> Result<Admission, NoAnswer> {
@@ -116,12 +139,12 @@ impl Outbound {
 
     /// Awaits the answer within what is left of the time, and tells the
     /// target's circuit what the call showed.
-    async fn exchange(
+    async fn exchange<T>(
         &self,
         admission: Admission,
         budget: Budget,
-        sending: impl Future<Output = Result<Answer, Status>>,
-    ) -> Result<Answer, NoAnswer> {
+        sending: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, NoAnswer> {
         let outcome = tokio::time::timeout(admission.remaining(), sending).await;
         let now = self.registry.clock().monotonic();
         match outcome {

@@ -379,3 +379,39 @@ fn messages_all_arrive_and_delayed_ones_are_timed() {
         assert!(report[field].is_number(), "{field}: {out}");
     }
 }
+
+#[test]
+fn pairs_are_compared_with_plain_messages_and_checks_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_amends"))
+        .args(["bench", "half", "--seconds", "1", "--warm-up", "0s"])
+        .args(["--rounds", "2", "--concurrency", "4", "--checks", "100"])
+        .args(["--store", "memory", "-o", "json"])
+        .env_clear()
+        .env("TMPDIR", directory.path())
+        .current_dir(directory.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{out}{err}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&report["errors"], &report["mode"]),
+        (&0.into(), &"half".into()),
+        "{out}"
+    );
+    assert_eq!(report["checks"], 100, "{out}");
+    assert_eq!(report["rounds"].as_array().unwrap().len(), 2);
+    for field in [
+        "per_second",
+        "p50_ms",
+        "p99_ms",
+        "direct_per_second",
+        "ratio",
+        "checks_per_second",
+    ] {
+        assert!(report[field].is_number(), "{field}: {out}");
+    }
+}

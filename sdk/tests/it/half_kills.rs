@@ -41,7 +41,7 @@ async fn the_killed_process() {
         let done = pay(conn, "a").await?;
         if std::env::var(HANGS).is_ok() {
             println!("{AT_WORK}");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         Ok(done)
     });

@@ -5,6 +5,7 @@ mod corruption;
 mod doubts;
 mod filter;
 mod golden;
+mod half;
 mod planted_bugs;
 mod random_worlds;
 mod rules;

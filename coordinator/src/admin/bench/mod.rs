@@ -11,6 +11,7 @@ mod direct;
 mod driver;
 mod filled;
 mod grow;
+mod half;
 mod hanging;
 mod latency;
 mod msg;
@@ -40,6 +41,7 @@ use super::exit::Exit;
 use crate::cores::Cores;
 use filled::FillArgs;
 use grow::GrowArgs;
+use half::HalfArgs;
 use msg::MessagesArgs;
 use participant::ParticipantArgs;
 use relay::RelayArgs;
@@ -58,6 +60,8 @@ enum BenchCommand {
     Saga(SagaArgs),
     /// Publish and consume messages, and publish with the client library alone; print both and their ratio
     Msg(MessagesArgs),
+    /// Prepare and commit half messages, and publish plain ones; print both and their ratio
+    Half(HalfArgs),
     /// Run sagas of growing concurrency and length; print a table and draw a plot
     Grow(GrowArgs),
     /// Copies finished sagas in the store of the environment
@@ -91,6 +95,7 @@ async fn dispatch(command: &BenchCommand, cores: &[Handle]) -> Result<Exit, Comm
     match command {
         BenchCommand::Saga(args) => run::run(args, cores).await,
         BenchCommand::Msg(args) => msg::run(args, cores).await,
+        BenchCommand::Half(args) => half::run(args, cores).await,
         BenchCommand::Grow(args) => grow::run(args, cores).await,
         BenchCommand::Fill(args) => filled::run(args).await,
         BenchCommand::Relay(args) => relay::run(args, cores).await,

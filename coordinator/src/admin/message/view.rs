@@ -55,6 +55,8 @@ pub(in crate::admin) struct MessageStatusView {
     next_try_time: Option<String>,
     last_error: Option<String>,
     publish_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    half_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     deliveries: Vec<DeliveryView>,
 }
@@ -68,6 +70,7 @@ impl From<&MessageStatus> for MessageStatusView {
             next_try_time: time(status.next_try_time.as_ref()),
             last_error: text(&status.last_error),
             publish_time: time(status.publish_time.as_ref()),
+            half_id: text(&status.half_id),
             deliveries: status.deliveries.iter().map(Into::into).collect(),
         }
     }
@@ -277,10 +280,10 @@ pub(in crate::admin) fn delivery_state(state: DeliveryState) -> &'static str {
     show::short(state.as_str_name(), "DELIVERY_STATE_")
 }
 
-fn time(time: Option<&Timestamp>) -> Option<String> {
+pub(super) fn time(time: Option<&Timestamp>) -> Option<String> {
     time.map(|time| show::time(Some(time)))
 }
 
-fn text(text: &str) -> Option<String> {
+pub(super) fn text(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }

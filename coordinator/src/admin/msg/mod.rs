@@ -1,16 +1,18 @@
 //! `amends msg`.
 
+mod half;
 mod list;
 mod one;
 mod publish;
 
-use amends_proto::v1::{CancelMessagesRequest, RetryMessagesRequest};
+use amends_proto::v1::{CancelMessagesRequest, HalfVerdict, RetryMessagesRequest};
 use clap::{Args, Subcommand};
 
 use super::connect::ConnectArgs;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::items::on_each;
+use half::{DecideArgs, HalvesArgs};
 use list::ListArgs;
 use publish::PublishArgs;
 
@@ -46,6 +48,28 @@ enum MsgCommand {
         #[arg(long, default_value = "")]
         reason: String,
     },
+    /// List half ids: local transactions with the messages that wait for them, newest first
+    Halves(HalvesArgs),
+    /// Show one half id: its messages, its verdict, what its checks brought
+    Half {
+        /// The half id
+        id: String,
+    },
+    /// Have producers asked now what became of their local transactions
+    #[command(after_help = "Example: amends msg check order-7")]
+    Check {
+        /// Half ids
+        #[arg(required = true, value_name = "HALF_ID")]
+        ids: Vec<String>,
+    },
+    /// Decide by hand: the local transactions committed, deliver their messages
+    #[command(after_help = "Example: amends msg commit order-7 --reason 'paid, says the bank'")]
+    Commit(DecideArgs),
+    /// Decide by hand: the local transactions will never commit, deliver nothing
+    #[command(after_help = "Example: amends msg rollback order-7 --reason 'never paid'")]
+    Rollback(DecideArgs),
+    /// List producer groups: live instances, and what waits for them
+    Producers,
     /// Make messages that wait for another attempt to publish try at once
     #[command(after_help = "Example: amends msg retry m-1")]
     Retry {
@@ -76,6 +100,22 @@ pub(super) fn run(args: MsgArgs) -> Result<Exit, CommandError> {
             };
             on_each(format, &ids, cancel).await
         }),
+        MsgCommand::Halves(args) => {
+            connect.with(async |remote| half::list(&remote, format, &args).await)
+        }
+        MsgCommand::Half { id } => {
+            connect.with(async |remote| half::get(&remote, format, id).await)
+        }
+        MsgCommand::Check { ids } => {
+            connect.with(async |remote| half::check(&remote, format, &ids).await)
+        }
+        MsgCommand::Commit(args) => connect
+            .with(async |remote| half::settle(&remote, format, &args, HalfVerdict::Commit).await),
+        MsgCommand::Rollback(args) => connect
+            .with(async |remote| half::settle(&remote, format, &args, HalfVerdict::Rollback).await),
+        MsgCommand::Producers => {
+            connect.with(async |remote| half::producers(&remote, format).await)
+        }
         MsgCommand::Retry { ids } => connect.with(async |remote| {
             let mut client = remote.messages();
             let retry = async |ids| {

@@ -22,6 +22,7 @@ fn text(status: &MessageStatus) -> String {
     let message = status.message.clone().unwrap_or_default();
     let mut head = about(&message);
     head.extend([
+        ("half id", status.half_id.clone()),
         ("state", message_state(status.state()).to_owned()),
         ("tries", status.try_count.to_string()),
         ("next try", show::time(status.next_try_time.as_ref())),

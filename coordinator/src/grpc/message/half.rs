@@ -1,13 +1,10 @@
 //! `HalfMessageService`: prepare, decide, look.
 
-use std::pin::Pin;
-
 use amends_core::message::half::{HalfId, HalfState, Verdict};
 use amends_core::message::{GroupName, MessageId};
 use amends_core::time::{Millis, Timestamp};
 use amends_proto::v1;
 use amends_proto::v1::half_message_service_server::HalfMessageService;
-use futures_util::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::grpc::page;
@@ -17,6 +14,7 @@ use crate::grpc::status::invalid;
 use crate::messages::{DecideHalf, HalfView, Halves, MAX_PUBLISH, NewHalf, Who};
 use crate::store::messages::HalfFilter;
 
+use super::checks::{self, AnswerChecksStream};
 use super::{read, results};
 
 /// The longest time to the first check.
@@ -29,9 +27,6 @@ pub(in crate::grpc) struct HalfApi {
     /// Largest body of one message, in bytes.
     pub(in crate::grpc) max_bytes: u64,
 }
-
-type AnswerChecksStream =
-    Pin<Box<dyn Stream<Item = Result<v1::AnswerChecksResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl HalfMessageService for HalfApi {
@@ -55,7 +50,7 @@ impl HalfMessageService for HalfApi {
                 "" => None,
                 id => Some(half_id("half_id", id)?),
             },
-            producer: producer(&request.producer)?,
+            producer: producer("producer", &request.producer)?,
             messages: messages.collect::<Result<_, _>>()?,
             check_after,
         };
@@ -89,7 +84,7 @@ impl HalfMessageService for HalfApi {
         let (who, reason) = match request.producer.as_str() {
             "" => (Who::Operator, read::required_reason(&request.reason)?),
             group => (
-                Who::Producer(producer(group)?),
+                Who::Producer(producer("producer", group)?),
                 reason("reason", &request.reason)?,
             ),
         };
@@ -127,7 +122,7 @@ impl HalfMessageService for HalfApi {
         let checks = view.half.log.checks().iter();
         Ok(Response::new(v1::GetHalfResponse {
             checks: checks.map(check).collect(),
-            half: Some(half(&view)),
+            half: Some(self.half(&view)),
         }))
     }
 
@@ -141,7 +136,7 @@ impl HalfMessageService for HalfApi {
             states: states(&request.states)?,
             producer: match request.producer.as_str() {
                 "" => None,
-                group => Some(producer(group)?),
+                group => Some(producer("producer", group)?),
             },
             after,
             limit: page_size(request.page_size),
@@ -151,7 +146,7 @@ impl HalfMessageService for HalfApi {
         let next = found.last().filter(|_| full);
         let next = next.map(|last| page::token(&(last.prepared_at(), &last.first.message.id)));
         Ok(Response::new(v1::ListHalvesResponse {
-            halves: found.iter().map(half).collect(),
+            halves: found.iter().map(|it| self.half(it)).collect(),
             next_page_token: next.unwrap_or_default(),
         }))
     }
@@ -170,7 +165,7 @@ impl HalfMessageService for HalfApi {
         let next = next.map(|last| page::token(&last.producer));
         let producers = found.iter().map(|it| v1::Producer {
             producer: it.producer.to_string(),
-            instance_ids: Vec::new(),
+            instance_ids: self.halves.instances(&it.producer),
             prepared: it.prepared,
             stuck: it.stuck,
             oldest_prepare_time: it.oldest.map(timestamp),
@@ -183,9 +178,16 @@ impl HalfMessageService for HalfApi {
 
     async fn answer_checks(
         &self,
-        _request: Request<Streaming<v1::AnswerChecksRequest>>,
+        request: Request<Streaming<v1::AnswerChecksRequest>>,
     ) -> Result<Response<AnswerChecksStream>, Status> {
-        Err(Status::unimplemented("checks are not asked yet"))
+        let stream = checks::begin(&self.halves, request.into_inner()).await?;
+        Ok(Response::new(stream))
+    }
+}
+
+impl HalfApi {
+    fn half(&self, view: &HalfView) -> v1::Half {
+        half(view, self.halves.note(view))
     }
 }
 
@@ -194,9 +196,9 @@ fn half_id(field: &str, text: &str) -> Result<HalfId, Status> {
 }
 
 /// A group without an instance, of the same form as a topic.
-fn producer(text: &str) -> Result<GroupName, Status> {
-    read::topic("producer", text)?;
-    read::group("producer", text)
+pub(super) fn producer(field: &str, text: &str) -> Result<GroupName, Status> {
+    read::topic(field, text)?;
+    read::group(field, text)
 }
 
 fn states(numbers: &[i32]) -> Result<Vec<HalfState>, Status> {
@@ -230,7 +232,7 @@ fn verdict(verdict: Option<Verdict>) -> v1::HalfVerdict {
     }
 }
 
-fn half(view: &HalfView) -> v1::Half {
+fn half(view: &HalfView, note: String) -> v1::Half {
     let decision = view.half.decision.as_ref();
     let said =
         |of: fn(&crate::store::messages::Decision) -> String| decision.map(of).unwrap_or_default();
@@ -244,7 +246,7 @@ fn half(view: &HalfView) -> v1::Half {
         next_check_time: view.half.check_at.map(timestamp),
         decide_time: decision.map(|it| timestamp(it.at)),
         decided_by: said(|it| it.by.as_str().to_owned()),
-        note: String::new(),
+        note,
         decide_reason: said(|it| it.reason.clone()),
     }
 }

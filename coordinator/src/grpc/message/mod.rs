@@ -4,6 +4,7 @@
 //! `read` and `show` translate, `consume` holds a consumer's stream, each
 //! service sits in a file of its own.
 
+mod checks;
 mod consume;
 mod consumers;
 mod dead;

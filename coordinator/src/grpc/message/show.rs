@@ -7,7 +7,7 @@ use amends_proto::v1;
 
 use crate::broker::BrokerStatus;
 use crate::grpc::show::{payload, span, timestamp};
-use crate::messages::{Handed, MessageView, MessagesHealth, SubscriptionView};
+use crate::messages::{Handed, MessageView, MessagesHealth, SubscriptionView, described};
 use crate::store::messages::{DeadLetter, DeadLetterState, StoredDelivery, StoredMessage};
 
 /// Whether a message is shown with its body.
@@ -18,23 +18,9 @@ pub(super) enum Body {
 }
 
 pub(super) fn message(message: &Message, body: Body) -> v1::Message {
-    let headers = message.headers.iter();
     v1::Message {
-        id: message.id.to_string(),
-        topic: message.topic.to_string(),
-        tag: message.tag.to_string(),
-        key: message.key.to_string(),
-        order_key: message
-            .order_key
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-        headers: headers
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
         payload: (body == Body::Shown).then(|| payload(&message.payload)),
-        deliver_time: message.deliver_at.map(timestamp),
-        create_time: Some(timestamp(message.created_at)),
+        ..described(message)
     }
 }
 
@@ -54,6 +40,11 @@ pub(super) fn stored(stored: &StoredMessage, body: Body) -> v1::MessageStatus {
         last_error: stored.last_error.clone().unwrap_or_default(),
         publish_time: stored.published_at.map(timestamp),
         deliveries: Vec::new(),
+        half_id: stored
+            .half
+            .as_ref()
+            .map(|half| half.id.to_string())
+            .unwrap_or_default(),
     }
 }
 

@@ -35,6 +35,7 @@ impl Halves {
                 outcome: outcome(&written),
             }));
         }
+        self.look();
         Ok(results)
     }
 }

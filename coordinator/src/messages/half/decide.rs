@@ -17,7 +17,7 @@ use crate::messages::MessagesError;
 use crate::messages::dispatch::Offer;
 use crate::messages::relay::Due;
 use crate::messages::writer::{Job, JobOutcome};
-use crate::store::messages::{HalfEnd, HalfMessage, MessageWrite, StoredMessage, Written};
+use crate::store::messages::{Bodies, HalfEnd, HalfMessage, MessageWrite, StoredMessage, Written};
 
 /// A verdict about to be written.
 pub(super) struct Deciding {
@@ -49,10 +49,10 @@ impl Halves {
             Who::Producer(_) => DecidedBy::Producer,
             Who::Operator => DecidedBy::Operator,
         };
-        let (contents, found) = match self.recent.take(&id) {
+        let (contents, found) = match self.shared.recent.take(&id) {
             Some(contents) => (contents, None),
             None => {
-                let found = self.of_half(&id).await?;
+                let found = self.of_half(&id, Bodies::Read).await?;
                 (Arc::new(contents(&id, &found)?), found.into_iter().next())
             }
         };
@@ -61,7 +61,7 @@ impl Halves {
         {
             let half = id.to_string();
             let producer = producer.to_string();
-            self.recent.put(id, contents);
+            self.shared.recent.put(id, contents);
             return Err(MessagesError::AnotherProducer { half, producer });
         }
         if let Some(stands) = found.and_then(|first| self.stands(&first, verdict, by)) {

@@ -90,7 +90,7 @@ impl Halves {
                     created: true,
                 });
                 let messages = messages.collect();
-                self.recent.put(id.clone(), Arc::new(contents));
+                self.shared.recent.put(id.clone(), Arc::new(contents));
                 Ok(Prepared {
                     id,
                     messages,

@@ -68,7 +68,8 @@ impl Inner {
 }
 
 impl Contents {
-    fn bytes(&self) -> usize {
+    /// Of the bodies.
+    pub(super) fn bytes(&self) -> usize {
         let messages = self.messages.iter();
         messages.map(|it| it.message.payload.data().len()).sum()
     }

@@ -32,9 +32,9 @@ use super::StoreResult;
 pub(super) use shared::Swept;
 
 pub use stored::{
-    Backlog, ChecksDue, DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterState, Decision,
-    DeliveryFilter, GroupOwnership, HalfFilter, MessageFilter, ProducerBacklog, StoredDelivery,
-    StoredHalf, StoredMessage, StoredSubscription, Waiting, WaitingFilter,
+    Backlog, Bodies, ChecksDue, DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterState,
+    Decision, DeliveryFilter, GroupOwnership, HalfFilter, MessageFilter, ProducerBacklog,
+    StoredDelivery, StoredHalf, StoredMessage, StoredSubscription, Waiting, WaitingFilter,
 };
 pub use write::{Birth, HalfEnd, HalfMessage, MessageWrite, Outcome, Resolution, Written};
 
@@ -68,7 +68,11 @@ pub trait MessageStore: Send + Sync + 'static {
     ) -> StoreResult<'a, Vec<StoredMessage>>;
 
     /// The messages of halves, by half and place; those that do not exist are left out.
-    fn halves<'a>(&'a self, ids: &'a [HalfId]) -> StoreResult<'a, Vec<StoredMessage>>;
+    fn halves<'a>(
+        &'a self,
+        ids: &'a [HalfId],
+        bodies: Bodies,
+    ) -> StoreResult<'a, Vec<StoredMessage>>;
 
     /// One page of halves: the first message of each, newest first; without bodies.
     fn list_halves<'a>(&'a self, filter: &'a HalfFilter) -> StoreResult<'a, Vec<StoredMessage>>;

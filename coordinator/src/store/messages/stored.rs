@@ -74,6 +74,15 @@ pub struct Decision {
     pub reason: String,
 }
 
+/// Whether messages are read with their bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bodies {
+    /// They are.
+    Read,
+    /// They are not: bodies are empty.
+    LeftOut,
+}
+
 /// Which halves to list, by the first message of each, newest first. Everything
 /// that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,10 +9,10 @@ use super::shared::{
     message_methods,
 };
 use super::{
-    Backlog, ChecksDue, DeadLetter, DeadLetterFilter, DeadLetterId, DeliveryFilter, GroupOwnership,
-    HalfFilter, MessageFilter, MessageStore, MessageWrite, ProducerBacklog, StoredDelivery,
-    StoredMessage, StoredSubscription, Waiting, WaitingFilter, Written, half, postgres, rows,
-    sqlite,
+    Backlog, Bodies, ChecksDue, DeadLetter, DeadLetterFilter, DeadLetterId, DeliveryFilter,
+    GroupOwnership, HalfFilter, MessageFilter, MessageStore, MessageWrite, ProducerBacklog,
+    StoredDelivery, StoredMessage, StoredSubscription, Waiting, WaitingFilter, Written, half,
+    postgres, rows, sqlite,
 };
 use crate::store::memory::MemoryMessages;
 use crate::store::postgres::PostgresStore;

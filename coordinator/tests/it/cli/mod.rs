@@ -2,6 +2,7 @@
 
 mod definition;
 mod fake;
+mod halves;
 mod local;
 mod messages;
 mod serve;

@@ -4,12 +4,15 @@ mod commanding;
 mod consuming;
 mod dying;
 mod freezing;
+mod halves;
 mod ordering;
 mod place;
 mod publishing;
 mod timing;
 mod volume;
 mod world;
+
+use halves::{checking as half_checks, deciding as half_verdicts};
 
 /// Makes of each case a test for each store, and for RabbitMQ.
 macro_rules! suite {
@@ -81,6 +84,19 @@ suite! {
     volume:
         what_does_not_fit_into_memory_is_read_from_the_store
         many_timers_at_once;
+    half_checks:
+        a_silent_producer_is_asked
+        without_a_verdict_it_is_stuck_and_stays
+        what_nobody_knows_is_discarded_where_that_is_configured
+        no_producer_for_an_hour_costs_no_check
+        a_late_first_check_has_all_its_attempts
+        a_restart_forgets_no_check
+        a_slow_group_delays_nobody;
+    half_verdicts:
+        of_two_verdicts_at_once_one_stands
+        delays_begin_and_order_holds_with_the_commit
+        a_verdict_is_visible_or_not_given
+        nothing_grows_when_all_has_ended;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

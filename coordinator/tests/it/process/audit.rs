@@ -60,7 +60,7 @@ pub(super) fn gids(round: &str, count: usize) -> Vec<String> {
         .collect()
 }
 
-async fn connect(address: &str) -> Option<Channel> {
+pub(super) async fn connect(address: &str) -> Option<Channel> {
     let endpoint = tonic::transport::Endpoint::new(address.to_owned()).unwrap();
     endpoint.connect().await.ok()
 }

@@ -23,8 +23,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
-use tonic::transport::Channel;
 
+use super::audit::connect;
 use super::serve::{PATIENCE, Process};
 use crate::rabbitmq::place::{delete_exchange, shared_url};
 
@@ -193,11 +193,6 @@ fn subscription(topic: &str) -> v1::Subscription {
 
 fn ids(round: &str) -> Vec<String> {
     (0..MESSAGES).map(|n| format!("{round}.{n}")).collect()
-}
-
-async fn connect(address: &str) -> Option<Channel> {
-    let endpoint = tonic::transport::Endpoint::new(address.to_owned()).ok()?;
-    endpoint.connect().await.ok()
 }
 
 /// Publishes each by itself; those that were accepted. The others met a coordinator that was gone.

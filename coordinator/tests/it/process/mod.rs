@@ -1,6 +1,7 @@
 //! Real processes of `amends serve`: killed, stopped, started where they cannot be.
 
 mod audit;
+mod halves;
 mod kill;
 pub(crate) mod ledger;
 mod messages;

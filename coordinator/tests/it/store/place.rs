@@ -63,6 +63,31 @@ impl Place {
         }
     }
 
+    /// Rows of messages, deliveries and dead letters; zero for memory.
+    pub(crate) async fn rows_of_messages(&self) -> i64 {
+        match self {
+            Self::Memory(_) => 0,
+            Self::Sqlite(folder) => {
+                let url = format!("sqlite:{}", folder.path().join("amends.db").display());
+                let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+                sqlx::query_scalar(ROWS)
+                    .fetch_one(&mut connection)
+                    .await
+                    .unwrap()
+            }
+            Self::Postgres(url) => {
+                let StoreUrl::Postgres { url } = url else {
+                    panic!("{url} is no server");
+                };
+                let mut connection = PgConnection::connect(url.expose()).await.unwrap();
+                sqlx::query_scalar(ROWS)
+                    .fetch_one(&mut connection)
+                    .await
+                    .unwrap()
+            }
+        }
+    }
+
     /// What leads to the place; not for memory.
     pub(crate) fn options(&self) -> StoreOptions {
         let url = match self {
@@ -79,6 +104,10 @@ impl Place {
         }
     }
 }
+
+/// How many rows there are in all tables about messages, but those of subscriptions.
+const ROWS: &str = "SELECT (SELECT count(*) FROM messages) + (SELECT count(*) FROM deliveries) \
+    + (SELECT count(*) FROM dead_letters)";
 
 pub(crate) async fn memory(case: impl AsyncFnOnce(&Place)) {
     let first = MemoryStore::new(Incarnation("nobody".to_owned()));

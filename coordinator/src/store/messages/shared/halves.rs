@@ -2,7 +2,11 @@
 
 macro_rules! half_methods {
     ($db:ident, $any:literal, $empty:literal) => {
-        fn halves<'a>(&'a self, ids: &'a [HalfId]) -> StoreResult<'a, Vec<StoredMessage>> {
+        fn halves<'a>(
+            &'a self,
+            ids: &'a [HalfId],
+            bodies: Bodies,
+        ) -> StoreResult<'a, Vec<StoredMessage>> {
             const BY_HALF: &str = concat!(
                 "SELECT ",
                 rows::message_columns!(),
@@ -12,9 +16,22 @@ macro_rules! half_methods {
                 $any,
                 " ORDER BY m.half_id, m.half_no"
             );
+            const WITHOUT_BODIES: &str = concat!(
+                "SELECT ",
+                rows::message_columns!($empty),
+                ", ",
+                rows::stored_columns!(),
+                " FROM messages m WHERE m.half_id ",
+                $any,
+                " ORDER BY m.half_id, m.half_no"
+            );
             Box::pin(async move {
                 let ids = ids.iter().map(HalfId::as_str).collect();
-                let found: Vec<rows::StoredRow> = sqlx::query_as(BY_HALF)
+                let statement = match bodies {
+                    Bodies::Read => BY_HALF,
+                    Bodies::LeftOut => WITHOUT_BODIES,
+                };
+                let found: Vec<rows::StoredRow> = sqlx::query_as(statement)
                     .bind($db::list(ids))
                     .fetch_all(&mut *self.read().await?)
                     .await?;

@@ -3,6 +3,7 @@
 //! Ids: `done`, `back`, `stuck` and `slow` exist; `slow` never ends. Everything
 //! else is not found. It records nothing and runs until the test process ends.
 
+mod halves;
 mod messages;
 mod sagas;
 mod transactions;
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 use amends_proto::v1::admin_service_server::AdminServiceServer;
 use amends_proto::v1::consumer_service_server::ConsumerServiceServer;
 use amends_proto::v1::dead_letter_service_server::DeadLetterServiceServer;
+use amends_proto::v1::half_message_service_server::HalfMessageServiceServer;
 use amends_proto::v1::message_service_server::MessageServiceServer;
 use amends_proto::v1::registry_service_server::RegistryServiceServer;
 use amends_proto::v1::saga_service_server::SagaServiceServer;
@@ -56,6 +58,7 @@ fn serve(check: fn(Request<()>) -> Result<Request<()>, Status>) -> SocketAddr {
                 .add_service(SagaServiceServer::with_interceptor(Fake, check))
                 .add_service(RegistryServiceServer::with_interceptor(Fake, check))
                 .add_service(MessageServiceServer::with_interceptor(Fake, check))
+                .add_service(HalfMessageServiceServer::with_interceptor(Fake, check))
                 .add_service(ConsumerServiceServer::with_interceptor(Fake, check))
                 .add_service(DeadLetterServiceServer::with_interceptor(Fake, check))
                 .add_service(AdminServiceServer::with_interceptor(Fake, check))

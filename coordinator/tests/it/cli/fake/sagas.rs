@@ -163,6 +163,7 @@ impl AdminService for Fake {
             live_transactions: 3,
             max_live_transactions: 100_000,
             recovered: true,
+            silent_producers: vec!["mail".to_owned()],
             profile,
             broker: Some(BrokerStatus {
                 kind: "rabbitmq".to_owned(),

@@ -1,5 +1,6 @@
 //! Messages from their publisher to their consumers, over the wire.
 
+mod checks;
 mod consuming;
 mod dead;
 mod halves;

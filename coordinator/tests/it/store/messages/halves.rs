@@ -2,8 +2,8 @@
 
 use amends_coordinator::store::Incarnation;
 use amends_coordinator::store::messages::{
-    ChecksDue, HalfEnd, HalfFilter, HalfMessage, MessageStore, MessageWrite, ProducerBacklog,
-    StoredHalf, StoredMessage, Written,
+    Bodies, ChecksDue, HalfEnd, HalfFilter, HalfMessage, MessageStore, MessageWrite,
+    ProducerBacklog, StoredHalf, StoredMessage, Written,
 };
 use amends_core::id::Generation;
 use amends_core::message::half::{
@@ -117,7 +117,7 @@ fn half_of(stored: StoredMessage) -> StoredHalf {
 }
 
 async fn of_half(store: &dyn MessageStore, text: &str) -> Vec<(String, MessageState)> {
-    let found = store.halves(&[half(text)]).await.unwrap();
+    let found = store.halves(&[half(text)], Bodies::Read).await.unwrap();
     let found = found.into_iter();
     found
         .map(|it| (it.message.id.to_string(), it.state))
