@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 /// The media type inside which the coordinator can look.
 pub const JSON: &str = "application/json";
 
+/// Half of what is usually read at a time, in bytes.
+const SMALL: usize = 4_096;
+
 /// A body with its media type. Cloning shares the bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Payload {
@@ -59,6 +62,16 @@ impl Payload {
     #[must_use]
     pub fn null() -> Self {
         Self::new(JSON, Bytes::new())
+    }
+
+    /// The same in memory of its own, where it is small: a body that came over
+    /// the network keeps all of the buffer into which it was read.
+    #[must_use]
+    pub fn compact(mut self) -> Self {
+        if self.data.len() <= SMALL {
+            self.data = Bytes::copy_from_slice(&self.data);
+        }
+        self
     }
 
     /// Its media type.

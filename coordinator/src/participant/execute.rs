@@ -94,5 +94,5 @@ fn to_wire(payload: &Payload) -> v1::Payload {
 }
 
 fn from_wire(payload: v1::Payload) -> Payload {
-    Payload::new(&payload.content_type, payload.data)
+    Payload::new(&payload.content_type, payload.data).compact()
 }

@@ -64,7 +64,7 @@ impl Shard {
         let (saga, mut decision) = begin(
             gid.clone(),
             definition,
-            input,
+            input.compact(),
             deadline,
             self.parts.clock.now(),
         );
