@@ -32,7 +32,7 @@ pub(crate) fn step(sig: &Signature, effects: Effects, errors: &mut Errors) -> Op
 pub(crate) fn half(sig: &Signature, errors: &mut Errors) -> Option<Types> {
     let role = format!("the half message `{}`", sig.ident);
     if let [context, ..] = typed(sig).as_slice()
-        && last_ident(context) == "HalfCx"
+        && ["HalfCx", "StepCx"].contains(&last_ident(context).as_str())
     {
         let text = format!(
             "{role} works on `conn: &mut Conn`; \

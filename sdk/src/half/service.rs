@@ -28,7 +28,7 @@ pub type ExternalHalf<S, B, T> =
 /// impl Payments {
 ///     const PAY: HalfRef<Payments, u64, String> =
 ///         HalfRef::new("payments", "payTopic", |service, conn, order| {
-///             Box::pin(service.pay(conn, order))
+///             Box::pin(Self::pay(service, conn, order))
 ///         })
 ///         .with_tag("pay_success");
 ///     async fn pay(&self, _conn: &mut Conn, order: u64) -> StepResult<String> {

@@ -10,9 +10,7 @@ use std::time::Duration;
 use amends_core::message::GroupName;
 use amends_core::message::half::HalfId;
 use amends_core::time::{Millis, Timestamp};
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::Halves;
@@ -24,13 +22,17 @@ const POLL: Duration = Duration::from_secs(1);
 /// How often an alarm is repeated in the log.
 const ALARM_EVERY: Millis = Millis::from_secs(60);
 
-/// A check that has ended.
-type Ended = (GroupName, HalfId);
+/// What a check is about.
+type About = (GroupName, HalfId);
 
 /// Asks until it is stopped.
 struct Checker {
     halves: Halves,
-    running: FuturesUnordered<BoxFuture<'static, Ended>>,
+    /// Tasks of their own: in this one they would not be polled while it waits for the store,
+    /// and could hold what it waits for.
+    running: JoinSet<()>,
+    /// What they are about.
+    about: HashMap<Id, About>,
     groups: HashMap<GroupName, Group>,
     /// Groups without a live instance, and when that was last logged.
     silent: BTreeMap<GroupName, Timestamp>,
@@ -48,7 +50,8 @@ impl Halves {
     pub async fn check_until(self, stop: CancellationToken) {
         let mut checker = Checker {
             halves: self,
-            running: FuturesUnordered::new(),
+            running: JoinSet::new(),
+            about: HashMap::new(),
             groups: HashMap::new(),
             silent: BTreeMap::new(),
         };
@@ -64,9 +67,8 @@ impl Checker {
         let mut nap = Duration::ZERO;
         loop {
             let halves = self.halves.clone();
-            let is_idle = self.running.is_empty();
             tokio::select! {
-                Some(ended) = self.running.next(), if !is_idle => {
+                Some(ended) = self.running.join_next_with_id() => {
                     self.ended(ended).await;
                     continue;
                 }
@@ -105,15 +107,18 @@ impl Checker {
 
     /// A check has ended, and perhaps more: goes on with their groups once half of
     /// their places are free, so that a read brings several.
-    async fn ended(&mut self, first: Ended) {
+    async fn ended(&mut self, first: Result<(Id, ()), JoinError>) {
         let mut next = Some(first);
         let mut groups = HashSet::new();
-        while let Some((producer, half)) = next {
-            if let Some(group) = self.groups.get_mut(&producer) {
-                group.under_way.remove(&half);
+        while let Some(ended) = next {
+            let task = ended.map_or_else(|error| error.id(), |(task, ())| task);
+            if let Some((producer, half)) = self.about.remove(&task) {
+                if let Some(group) = self.groups.get_mut(&producer) {
+                    group.under_way.remove(&half);
+                }
+                groups.insert(producer);
             }
-            groups.insert(producer);
-            next = self.running.next().now_or_never().flatten();
+            next = self.running.try_join_next_with_id();
         }
         let now = self.halves.messages.inner.clock.now();
         let most = self.halves.options.checks_in_flight;
@@ -170,11 +175,12 @@ impl Checker {
                 return;
             };
             group.under_way.insert(half.clone());
-            let (halves, producer) = (halves.clone(), producer.clone());
-            self.running.push(Box::pin(async move {
-                halves.check(&half, way).await;
-                (producer, half)
-            }));
+            let about = (producer.clone(), half.clone());
+            let halves = halves.clone();
+            let task = self
+                .running
+                .spawn(async move { halves.check(&half, way).await });
+            self.about.insert(task.id(), about);
         }
     }
 

@@ -116,9 +116,10 @@ mod tests {
         assert!(recent.take(&id(0)).is_none());
         assert!(recent.take(&id(1)).is_some());
         assert!(recent.take(&id(1)).is_none(), "it is taken once");
-        recent.put(id(7), contents(MAX_BYTES));
+        let large = id(MAX_HALVES + 1);
+        recent.put(large.clone(), contents(MAX_BYTES));
         assert!(recent.take(&id(MAX_HALVES)).is_none());
-        assert!(recent.take(&id(7)).is_some());
+        assert!(recent.take(&large).is_some());
         let inner = recent.inner.lock().unwrap();
         assert_eq!((inner.bytes, inner.known.len()), (0, 0));
     }

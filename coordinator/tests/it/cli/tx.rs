@@ -341,16 +341,17 @@ stock    i-1       127.0.0.1:7001  yes                       0          2026-01-
 stock    i-2       127.0.0.1:7001  no: 20 failures in a row  0          2026-01-31T08:00:00.000Z  reserve
 ");
     insta::assert_snapshot!(remote(server, &["status"]).out, @r"
-    version      0.1.0
-    incarnation  c-1
-    started      2026-01-31T08:00:00.000Z
-    store        sqlite
-    live         3 of at most 100000
-    recovered    yes
-    broker       rabbitmq, BLOCKED: memory alarm; more than 12 messages wait to be published
+    version           0.1.0
+    incarnation       c-1
+    started           2026-01-31T08:00:00.000Z
+    store             sqlite
+    live              3 of at most 100000
+    recovered         yes
+    broker            rabbitmq, BLOCKED: memory alarm; more than 12 messages wait to be published
+    silent producers  mail
     ");
     let status = remote(server, &["status", "-o", "jsonl"]).out;
-    insta::assert_snapshot!(status, @r#"{"version":"0.1.0","incarnation":"c-1","start_time":"2026-01-31T08:00:00.000Z","store":"sqlite","live_transactions":3,"max_live_transactions":100000,"recovered":true,"broker":{"kind":"rabbitmq","state":"BLOCKED","reason":"memory alarm","unpublished":12,"more_unpublished":true}}"#);
+    insta::assert_snapshot!(status, @r#"{"version":"0.1.0","incarnation":"c-1","start_time":"2026-01-31T08:00:00.000Z","store":"sqlite","live_transactions":3,"max_live_transactions":100000,"recovered":true,"broker":{"kind":"rabbitmq","state":"BLOCKED","reason":"memory alarm","unpublished":12,"more_unpublished":true},"silent_producers":["mail"]}"#);
     let profile = remote(server, &["status", "--profile"]).out;
     let (_, profile) = profile.split_once("\n\n").unwrap();
     insta::assert_snapshot!(profile, @"

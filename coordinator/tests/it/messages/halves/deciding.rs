@@ -46,7 +46,9 @@ pub(crate) async fn of_two_verdicts_at_once_one_stands(place: &Place<'_>) {
                 Err(other) => panic!("{name}: {other}"),
             }
         }
-        assert_eq!(wins, 1, "{name}: {one:?} {two:?}");
+        // The same verdict twice in one millisecond is one write that was repeated.
+        let most = if first == second { 2 } else { 1 };
+        assert!((1..=most).contains(&wins), "{name}: {one:?} {two:?}");
         if live.get(&name).await.state() == HalfState::Committed {
             committed.push(name);
         }
