@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "amends/v1/types.proto",
     "amends/v1/saga.proto",
+    "amends/v1/tcc.proto",
     "amends/v1/transaction.proto",
     "amends/v1/half.proto",
     "amends/v1/message.proto",

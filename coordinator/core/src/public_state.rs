@@ -1,4 +1,27 @@
-//! The states that the world sees, whatever kind of transaction it is.
+//! Kinds of transactions, and the states that the world sees of all of them.
+
+/// What kind of transaction an id stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A saga run from a definition.
+    Saga,
+    /// Branches that are tried, then all confirmed or all cancelled.
+    Tcc,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Saga, Self::Tcc];
+
+    /// Its name in the API and in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Saga => "SAGA",
+            Self::Tcc => "TCC",
+        }
+    }
+}
 
 /// A public state; see the vocabulary of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +45,18 @@ pub enum PublicState {
 }
 
 impl PublicState {
+    /// Every state.
+    pub const ALL: [Self; 8] = [
+        Self::Prepared,
+        Self::Running,
+        Self::Confirming,
+        Self::Compensating,
+        Self::Succeeded,
+        Self::Compensated,
+        Self::Stuck,
+        Self::Forced,
+    ];
+
     /// Its name in the API and in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

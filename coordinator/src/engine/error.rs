@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use amends_core::saga::Rejected;
+use amends_core::saga::Violation;
 
 use crate::store::StoreError;
+
+use super::transaction::Rejected;
 
 /// By what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -20,12 +22,15 @@ pub enum EngineError {
     AlreadyExists {
         /// The id.
         gid: String,
-        /// What differs: `definition`, `input` or `deadline`.
+        /// What differs, for example `definition`, `input` or `deadline`.
         difference: &'static str,
     },
     /// No such transaction.
     #[error("there is no transaction {0}")]
     NotFound(String),
+    /// What is to begin breaks rules.
+    #[error("it cannot begin: {}", listed(.0))]
+    Invalid(Vec<Violation>),
     /// The transaction's state does not allow it.
     #[error(transparent)]
     Rejected(#[from] Rejected),
@@ -48,6 +53,11 @@ pub enum EngineError {
     Stopping,
 }
 
+fn listed(found: &[Violation]) -> String {
+    let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}
+
 impl EngineError {
     /// Its stable code.
     #[must_use]
@@ -56,6 +66,7 @@ impl EngineError {
             Self::Overloaded { .. } => "OVERLOADED",
             Self::AlreadyExists { .. } => "GID_REUSED",
             Self::NotFound(_) => "TRANSACTION_NOT_FOUND",
+            Self::Invalid(found) => found.first().map_or("INVALID", |first| first.code),
             Self::Rejected(rejected) => rejected.code(),
             Self::Parked { .. } => "LOG_CORRUPT",
             Self::NotOwned(_) => "NOT_OWNED",

@@ -1,11 +1,12 @@
 //! The engine's front: cheap to clone, finds the shard, loads what is not in memory.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use amends_core::id::Gid;
-use amends_core::saga::Command;
+use amends_core::public_state::Kind;
+use amends_core::saga;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -15,6 +16,7 @@ use crate::clock::{Clock, runtime_now};
 use crate::participant::Caller;
 use crate::store::{Incarnation, Store, StoreError, Stored};
 
+use super::calling::Ways;
 use super::committer;
 use super::definitions::Definitions;
 use super::error::EngineError;
@@ -27,9 +29,10 @@ use super::reads::{Reading, Reads};
 use super::replay::replay;
 use super::seat::Seats;
 use super::shard::{Shard, ShardParts};
+use super::transaction::{Command, Rejected, Transaction};
 
 /// How often a transaction that is not in memory is looked up while somebody waits for it.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How long a caller waits for a write while writes fail.
 const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a command follows a transaction that leaves memory at that moment.
@@ -55,7 +58,7 @@ pub struct Engine {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     shards: Vec<mpsc::Sender<Message>>,
     store: Arc<dyn Store>,
     incarnation: Incarnation,
@@ -99,43 +102,47 @@ impl Engine {
         let (may_call, may_call_receiver) = watch::channel(true);
         let mut shards = Vec::new();
         let mut profiles = Vec::new();
-        for core in cores.iter().cycle().take(options.shards.max(1)) {
-            let (sender, inbox) = mpsc::channel(options.queue);
-            let profile = Arc::new(ShardProfile::default());
-            profiles.push(profile.clone());
-            let shard = Shard::new(ShardParts {
-                options: options.clone(),
-                clock: clock.clone(),
-                caller: caller.clone(),
-                commits: commits.clone(),
-                seats: seats.clone(),
-                profile,
-                reads: reads.clone(),
-                may_call: may_call_receiver.clone(),
-            });
-            tasks.spawn_on(shard.run(inbox), core);
-            shards.push(sender);
-        }
-        let definitions = Definitions::new(store.clone());
-        let inner = Inner {
-            shards,
-            store,
-            incarnation,
-            definitions,
-            clock,
-            options,
-            seats,
-            profiles,
-            reads,
-            may_call,
-            store_healthy,
-        };
-        (
-            Self {
-                inner: Arc::new(inner),
-            },
-            tasks,
-        )
+        // Shards reach each other through the engine, and do not keep it running.
+        let inner = Arc::new_cyclic(|engine| {
+            for core in cores.iter().cycle().take(options.shards.max(1)) {
+                let (sender, inbox) = mpsc::channel(options.queue);
+                let profile = Arc::new(ShardProfile::default());
+                profiles.push(profile.clone());
+                let shard = Shard::new(ShardParts {
+                    options: options.clone(),
+                    clock: clock.clone(),
+                    ways: Ways {
+                        caller: caller.clone(),
+                        engine: engine.clone(),
+                        may_call: may_call_receiver.clone(),
+                    },
+                    commits: commits.clone(),
+                    seats: seats.clone(),
+                    profile,
+                    reads: reads.clone(),
+                });
+                tasks.spawn_on(shard.run(inbox), core);
+                shards.push(sender);
+            }
+            Inner {
+                shards,
+                definitions: Definitions::new(store.clone()),
+                store,
+                incarnation,
+                clock,
+                options,
+                seats,
+                profiles,
+                reads,
+                may_call,
+                store_healthy,
+            }
+        });
+        (Self { inner }, tasks)
+    }
+
+    pub(super) fn upgrade(inner: &Weak<Inner>) -> Option<Self> {
+        inner.upgrade().map(|inner| Self { inner })
     }
 
     /// Puts a command to a transaction; returns once its consequences are durable.
@@ -161,7 +168,7 @@ impl Engine {
             let reading = self.reading();
             let stored = self.stored(gid).await?;
             if stored.summary.state.is_final() {
-                return Err(amends_core::saga::Rejected::Ended.into());
+                return self.repeat(&stored, command).await;
             }
             if stored.owner != self.inner.incarnation {
                 return Err(EngineError::NotOwned(gid.to_string()));
@@ -169,6 +176,20 @@ impl Engine {
             loaded = Some(self.prepare(&stored, &reading).await?);
         }
         Err(EngineError::NotOwned(gid.to_string()))
+    }
+
+    /// A command to what has ended changes nothing, but one that asks for what
+    /// was decided is right.
+    async fn repeat(&self, stored: &Stored, command: Command) -> Result<View, EngineError> {
+        if stored.summary.kind == Kind::Saga {
+            // Whatever it is, and without reading its log.
+            let is_for_tcc = matches!(command, Command::Tcc(_));
+            let ended = Rejected::Saga(saga::Rejected::Ended);
+            return Err(if is_for_tcc { Rejected::NotATcc } else { ended }.into());
+        }
+        let mut transaction = replay(&self.inner.definitions, stored).await?;
+        transaction.decide(command, self.inner.clock.now())?;
+        Ok(self.view_of(stored, transaction))
     }
 
     /// A transaction as it stands, from memory or from the store.
@@ -195,7 +216,7 @@ impl Engine {
                 Ok(Err(error)) => return Err(error),
                 Err(_elapsed) => return self.get(gid).await,
             };
-            if view.saga.is_ended() || runtime_now() + LOOK_AGAIN > deadline {
+            if view.transaction.is_ended() || runtime_now() + LOOK_AGAIN > deadline {
                 return Ok(view);
             }
             // Asleep, or not taken up yet.
@@ -308,8 +329,8 @@ impl Engine {
         stored: &Stored,
         reading: &Reading,
     ) -> Result<Box<Loaded>, EngineError> {
-        let saga = match replay(&self.inner.definitions, stored).await {
-            Ok(saga) => saga,
+        let transaction = match replay(&self.inner.definitions, stored).await {
+            Ok(transaction) => transaction,
             Err(EngineError::Parked { gid, reason }) => {
                 tracing::error!(
                     gid,
@@ -325,12 +346,12 @@ impl Engine {
             }
             Err(error) => return Err(error),
         };
-        let taken_over = saga.generation() != stored.generation;
+        let taken_over = transaction.generation() != stored.generation;
         let resume = taken_over.then_some(Command::Resume {
             generation: stored.generation,
         });
         Ok(Box::new(Loaded {
-            saga,
+            transaction,
             resume,
             marked: stored.summary.wake_at.is_some(),
             reading: reading.clone(),
@@ -347,12 +368,17 @@ impl Engine {
     }
 
     pub(super) async fn view_of_stored(&self, stored: &Stored) -> Result<View, EngineError> {
-        let saga = replay(&self.inner.definitions, stored).await?;
-        Ok(View {
-            saga: Arc::new(saga),
+        let transaction = replay(&self.inner.definitions, stored).await?;
+        Ok(self.view_of(stored, transaction))
+    }
+
+    fn view_of(&self, stored: &Stored, transaction: Transaction) -> View {
+        View {
+            durable: transaction.last_record(),
+            transaction: Arc::new(transaction),
             changes: 0,
             foreign_owner: (stored.owner != self.inner.incarnation).then(|| stored.owner.clone()),
-        })
+        }
     }
 
     /// Waits for a reply that comes once something is durable. While writes

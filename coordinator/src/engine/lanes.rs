@@ -95,13 +95,14 @@ mod tests {
     use super::*;
     use crate::store::{Append, Summary};
     use amends_core::id::{Generation, Gid, RecordNo};
-    use amends_core::saga::{DefinitionHash, PublicState};
+    use amends_core::public_state::{Kind, PublicState};
     use amends_core::time::Timestamp;
 
     fn commit(stay: u64) -> Commit {
         let summary = Summary {
+            kind: Kind::Tcc,
             state: PublicState::Running,
-            definition: DefinitionHash("h".into()),
+            definition: None,
             definition_name: String::new(),
             definition_version: 1,
             cause: None,

@@ -4,22 +4,25 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use amends_core::id::RecordNo;
-use amends_core::saga::{Decision, Direction, Effect, Forward, Record, Saga, Undo, write_records};
-use amends_core::time::Timestamp;
+use amends_core::tcc::Stage;
+use amends_core::time::{Millis, Timestamp};
 
-use crate::store::{Append, Incarnation, Summary, SummaryCause};
+use crate::store::{Append, Incarnation};
 
 use super::error::EngineError;
 use super::message::{Accepted, CommandFailed, Loaded, Reply, StartFailed, Until};
 use super::seat::Seat;
 use super::stopwatch::Stopwatch;
+use super::transaction::{Decision, Effect, Record, Transaction};
 use super::unawaited::{Listed, Worth};
 
 /// A transaction as it stands, for readers.
 #[derive(Debug, Clone)]
 pub struct View {
     /// Its state.
-    pub saga: Arc<Saga>,
+    pub transaction: Arc<Transaction>,
+    /// Everything up to this record is durable.
+    pub durable: RecordNo,
     /// Grows with every change while it is in memory.
     pub changes: u64,
     /// Who runs it, where that is not this coordinator.
@@ -28,6 +31,8 @@ pub struct View {
 
 /// Room for the changes of one stay in memory: later stays count on above it.
 const CHANGES_PER_STAY: u32 = 32;
+/// How long a TCC sleeps that only an operator can wake.
+const HELD_UP: Millis = Millis::from_secs(24 * 3_600);
 
 /// Somebody who waits for records to be durable.
 pub(super) enum Waiter {
@@ -48,7 +53,7 @@ pub(super) enum Waiter {
 pub(super) type Due = (Instant, Effect);
 
 pub(super) struct Live {
-    pub(super) saga: Saga,
+    pub(super) transaction: Transaction,
     _seat: Seat,
     pub(super) watch: Stopwatch,
     /// Tells this stay in memory from others of the same transaction.
@@ -81,14 +86,14 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(
-        saga: Saga,
+        transaction: Transaction,
         seat: Seat,
         stay: u64,
         durable: RecordNo,
         watch: Stopwatch,
     ) -> Self {
         Self {
-            saga,
+            transaction,
             _seat: seat,
             watch,
             stay,
@@ -110,7 +115,8 @@ impl Live {
 
     pub(super) fn view(&self) -> View {
         View {
-            saga: Arc::new(self.saga.clone()),
+            transaction: Arc::new(self.transaction.clone()),
+            durable: self.durable,
             changes: self.changes,
             foreign_owner: None,
         }
@@ -119,31 +125,46 @@ impl Live {
     /// Takes in a decision that has led to the present state; returns the
     /// effects that may run at once.
     pub(super) fn take(&mut self, decision: Decision) -> Vec<Due> {
-        if !decision.records.is_empty() {
+        match decision {
+            Decision::Saga(decision) => {
+                let records = decision.records.into_iter();
+                let stored = records.map(|it| it.is_stored().then_some(Record::Saga(it)));
+                self.take_in(stored, decision.effects)
+            }
+            Decision::Tcc(decision) => {
+                let records = decision.records.into_iter();
+                let stored = records.map(|it| it.is_stored().then_some(Record::Tcc(it)));
+                self.take_in(stored, decision.effects)
+            }
+        }
+    }
+
+    /// `records` tells of each record, and gives those that are to be stored.
+    fn take_in<E: Into<Effect>>(
+        &mut self,
+        records: impl ExactSizeIterator<Item = Option<Record>>,
+        effects: Vec<E>,
+    ) -> Vec<Due> {
+        if records.len() > 0 {
             self.changes += 1;
             self.leaving = false;
         }
-        self.unwritten
-            .extend(decision.records.into_iter().filter(Record::is_stored));
+        self.unwritten.extend(records.flatten());
         self.wake = None;
-        if self.saga.is_ended() {
+        if self.transaction.is_ended() {
             // What was decided before the end and has not begun is not wanted any more.
             self.held
-                .retain(|(_, (_, effect))| !matches!(effect, Effect::Call { .. }));
+                .retain(|(_, (_, effect))| matches!(effect, Effect::Accept { .. }));
         }
         let mut ready = Vec::new();
         let now = self.watch.since();
-        for effect in decision.effects {
-            match effect {
+        for effect in effects {
+            match effect.into() {
                 Effect::Wake { at } => self.wake = Some(at),
-                Effect::Accept { after }
-                | Effect::Finish { after }
-                | Effect::Call { after, .. }
-                    if after > self.durable =>
-                {
-                    self.held.push((after, (now, effect)));
-                }
-                effect => ready.push((now, effect)),
+                effect => match effect.after() {
+                    Some(after) if after > self.durable => self.held.push((after, (now, effect))),
+                    _ => ready.push((now, effect)),
+                },
             }
         }
         self.tell_observers(false);
@@ -172,7 +193,7 @@ impl Live {
 
     /// Answers once everything up to now is durable.
     pub(super) fn when_durable(&mut self, waiter: Waiter) {
-        let after = self.saga.last_record();
+        let after = self.transaction.last_record();
         if after <= self.durable {
             let view = waiter.looks().then(|| self.view());
             waiter.succeed(view.as_ref());
@@ -182,7 +203,7 @@ impl Live {
     }
 
     pub(super) fn observe(&mut self, until: Until, reply: Reply<Option<View>>) {
-        let ends = self.saga.is_ended();
+        let ends = self.transaction.is_ended();
         // Its end counts once it is durable. Who does not want to wait for that
         // looks at the store.
         if ends && until == Until::Now {
@@ -229,43 +250,65 @@ impl Live {
 
     /// Nothing is under way, nobody waits for it here, and nothing will happen before `wake`.
     pub(super) fn is_idle(&self) -> bool {
-        let in_flight = |run: &amends_core::saga::StepRun| {
-            run.forward == Forward::Calling || run.undo == Undo::Calling
-        };
         self.held.is_empty()
             && self.waiters.is_empty()
-            && !self.saga.is_ended()
-            && !self.saga.steps().iter().any(in_flight)
+            && !self.transaction.is_ended()
+            && !self.transaction.is_in_flight()
+    }
+
+    /// When it has to come back, if it may leave memory now: nothing happens for
+    /// `evict_after`, or before an operator acts. A TCC whose caller is still at
+    /// it stays for as long after its last change.
+    pub(super) fn may_leave(&self, now: Timestamp, evict_after: Millis) -> Option<Timestamp> {
+        let back = match (self.wake, self.transaction.tcc()) {
+            (Some(wake), _) => wake,
+            (None, Some(_)) => now + HELD_UP,
+            (None, None) => return None,
+        };
+        let rested = self.rests_until(evict_after).is_none_or(|at| at <= now);
+        (back >= now + evict_after && rested && self.is_idle()).then_some(back)
+    }
+
+    /// When its shard has to look at it: as it wants, or to see whether it may leave.
+    pub(super) fn next_look(&self, now: Timestamp, evict_after: Millis) -> Option<Timestamp> {
+        let rest = self.rests_until(evict_after).filter(|at| *at > now);
+        self.wake.into_iter().chain(rest).min()
+    }
+
+    fn rests_until(&self, evict_after: Millis) -> Option<Timestamp> {
+        let tcc = self.transaction.tcc()?;
+        (*tcc.stage() == Stage::Trying).then(|| tcc.updated_at() + evict_after)
     }
 
     /// Hands out everything unwritten as one append. `leaving` tells when the
     /// transaction has to come back, if it is about to leave memory.
     pub(super) fn append(&mut self, leaving: Option<Timestamp>) -> Append {
-        let last = self.saga.last_record();
+        let last = self.transaction.last_record();
         // Taken with its memory: most transactions write nothing more for a while.
         let unwritten = std::mem::take(&mut self.unwritten);
         let records = if unwritten.is_empty() {
             String::new()
         } else {
-            write_records(&unwritten)
+            // Texts, numbers and JSON that was read before: writing them cannot fail.
+            serde_json::to_string(&unwritten).unwrap_or_default()
         };
         self.writing = Some(last);
         self.leaving = leaving.is_some();
         self.marked = self.leaving;
         Append {
-            gid: self.saga.gid().clone(),
-            generation: self.saga.generation(),
+            gid: self.transaction.gid().clone(),
+            generation: self.transaction.generation(),
             previous: self.durable,
             last,
             records,
-            summary: summary(&self.saga, leaving),
+            summary: self.transaction.summary(leaving),
         }
     }
 
     /// Tells everybody who waits that it is not here any more: asleep, or
     /// taken over by somebody else.
     pub(super) fn left(self) {
-        let gid = self.saga.gid().to_string();
+        let gid = self.transaction.gid().to_string();
         for (_, waiter) in self.waiters {
             waiter.fail(EngineError::NotOwned(gid.clone()));
         }
@@ -285,7 +328,7 @@ impl Live {
     fn tell_observers(&mut self, ended: bool) {
         let wanted = |until: &Until| ended || matches!(until, Until::Change(_));
         if !self.observers.iter().any(|(until, _)| wanted(until))
-            || (self.saga.is_ended() && !ended)
+            || (self.transaction.is_ended() && !ended)
         {
             return;
         }
@@ -324,28 +367,5 @@ impl Waiter {
             Self::Start { reply, .. } => drop(reply.send(Err(StartFailed::Error(error)))),
             Self::Command(reply) => drop(reply.send(Err(CommandFailed::Error(error)))),
         }
-    }
-}
-
-/// The summary row of a saga.
-fn summary(saga: &Saga, wake_at: Option<Timestamp>) -> Summary {
-    let definition = saga.definition().definition();
-    Summary {
-        state: saga.public_state(),
-        definition: saga.definition().hash().clone(),
-        definition_name: definition.name.clone(),
-        definition_version: definition.version,
-        cause: saga.cause().map(|cause| SummaryCause {
-            step: cause.step.as_ref().map(ToString::to_string),
-            code: cause.failure.code.clone(),
-            message: cause.failure.message.clone(),
-        }),
-        created_at: saga.began_at(),
-        updated_at: saga.updated_at(),
-        finished_at: match saga.direction() {
-            Direction::Ended { at, .. } => Some(*at),
-            _ => None,
-        },
-        wake_at,
     }
 }

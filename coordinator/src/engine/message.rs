@@ -2,10 +2,7 @@
 
 use std::time::Instant;
 
-use amends_core::answer::Answer;
-use amends_core::dag::StepIx;
 use amends_core::id::{Gid, RecordNo};
-use amends_core::saga::{Command, Phase, Saga};
 use amends_core::took::Took;
 use tokio::sync::oneshot;
 
@@ -15,8 +12,9 @@ use super::error::EngineError;
 use super::live::View;
 use super::reads::Reading;
 use super::seat::Seat;
-use super::start::Start;
+use super::start::Birth;
 use super::stopwatch::CallTimes;
+use super::transaction::{Command, Transaction};
 
 /// Where a reply goes; the asker may have left.
 pub(super) type Reply<T> = oneshot::Sender<T>;
@@ -25,7 +23,7 @@ pub(super) type Reply<T> = oneshot::Sender<T>;
 pub(super) enum Message {
     /// Begin a transaction. `Err` gives the start back: the id is in the store already.
     Start {
-        start: Start,
+        start: Birth,
         /// Its place in memory.
         seat: Seat,
         /// For who waits for the end too; dropped when it is not accepted.
@@ -79,7 +77,7 @@ pub(super) struct Accepted {
 /// Why a start was not accepted.
 pub(super) enum StartFailed {
     /// The store knows this id.
-    Exists(Start),
+    Exists(Birth),
     /// Anything else.
     Error(EngineError),
 }
@@ -95,7 +93,7 @@ pub(super) enum CommandFailed {
 /// A transaction replayed from its log.
 pub(super) struct Loaded {
     /// As the log tells it.
-    pub(super) saga: Saga,
+    pub(super) transaction: Transaction,
     /// Whether another run of a coordinator had it before: then whatever it
     /// had called without a trace may have run.
     pub(super) resume: Option<Command>,
@@ -105,29 +103,23 @@ pub(super) struct Loaded {
     pub(super) reading: Reading,
 }
 
-/// A call that came back.
+/// A call that came back, or a word from another transaction.
 pub(super) struct CallDone {
     pub(super) gid: Gid,
     /// Which stay in memory the call was made in.
     pub(super) stay: u64,
-    pub(super) step: StepIx,
-    pub(super) phase: Phase,
-    pub(super) attempt: u32,
-    pub(super) answer: Answer,
-    pub(super) times: CallTimes,
+    /// What it means for its transaction.
+    pub(super) command: Command,
+    /// Where a participant was called.
+    pub(super) times: Option<CallTimes>,
 }
 
 impl CallDone {
-    /// What it means for its transaction.
-    pub(super) fn into_command(self, took: Took) -> (Gid, Command) {
-        let command = Command::Answered {
-            step: self.step,
-            phase: self.phase,
-            attempt: self.attempt,
-            answer: self.answer,
-            took: Some(took),
-        };
-        (self.gid, command)
+    /// Notes where the time of the call went.
+    pub(super) fn took(&mut self, took: Took) {
+        if let Command::Answered(answered) = &mut self.command {
+            answered.took = Some(took);
+        }
     }
 }
 

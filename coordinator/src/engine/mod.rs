@@ -5,7 +5,7 @@
 //!                              │   ▲  ▲                   │
 //!                              │   │  └── what is durable ┘
 //!                              ▼   └── answers
-//!                            calls ──▶ Caller
+//!                            calls ──▶ Caller, parents and children
 //! ```
 //!
 //! Each shard owns its live transactions and is the only one to touch them. A
@@ -26,6 +26,7 @@ mod histogram;
 mod lanes;
 mod live;
 mod message;
+mod nested;
 mod options;
 mod profile;
 mod reads;
@@ -34,7 +35,9 @@ mod seat;
 mod shard;
 mod start;
 mod stopwatch;
+mod tcc;
 mod timers;
+mod transaction;
 mod unawaited;
 
 pub use definitions::{Definitions, to_stored};
@@ -46,3 +49,4 @@ pub use options::{EngineOptions, Ownership};
 pub use profile::{Part, Profile};
 pub use reads::Reading;
 pub use start::{Start, Started};
+pub use transaction::{Command, Rejected, Transaction};

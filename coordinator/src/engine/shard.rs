@@ -12,19 +12,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
 use amends_core::id::{Gid, RecordNo};
-use amends_core::saga::{Command, Effect, Rejected, decide_in_place};
 use amends_core::time::Timestamp;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::clock::{Clock, runtime_now};
 use crate::crash;
-use crate::participant::Caller;
 use crate::store::Appended;
 
-use super::calling::Going;
+use super::calling::{Going, Ways, ask, tell};
 use super::committer::Commit;
 use super::lanes::{CommitSender, Lane};
 use super::live::{Due, Live, View, Waiter};
@@ -35,6 +33,7 @@ use super::reads::{Departed, Reads};
 use super::seat::Seats;
 use super::stopwatch::{CallTimes, Stopwatch};
 use super::timers::Timers;
+use super::transaction::{Command, Effect};
 use super::unawaited::Unawaited;
 
 /// Wait when nothing is planned; any event ends it.
@@ -47,14 +46,12 @@ const MAX_DUE_AT_ONCE: usize = 64;
 pub(super) struct ShardParts {
     pub(super) options: EngineOptions,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) caller: Arc<dyn Caller>,
+    pub(super) ways: Ways,
     pub(super) commits: CommitSender,
     /// Places of live transactions, of all shards.
     pub(super) seats: Seats,
     pub(super) profile: Arc<ShardProfile>,
     pub(super) reads: Arc<Reads>,
-    /// Calls are made only while this is true: while ownership is certain.
-    pub(super) may_call: watch::Receiver<bool>,
 }
 
 pub(super) struct Shard {
@@ -162,7 +159,7 @@ impl Shard {
             let _ = reply.send(Err(CommandFailed::NotLive(command)));
             return;
         };
-        match decide_in_place(&mut live.saga, command, now) {
+        match live.transaction.decide(command, now) {
             Ok(decision) => {
                 live.watch.woken(moment);
                 let ready = live.take(decision);
@@ -181,7 +178,7 @@ impl Shard {
     }
 
     fn load(&mut self, loaded: Loaded) {
-        let gid = loaded.saga.gid().clone();
+        let gid = loaded.transaction.gid().clone();
         if let Some(live) = self.live.get_mut(&gid) {
             // A start that is about to find the id taken must not hide the one that took it.
             if live.durable == RecordNo(0) {
@@ -192,27 +189,29 @@ impl Shard {
         if self.departed.after(&loaded.reading, &gid) {
             return;
         }
-        let durable = loaded.saga.last_record();
+        let durable = loaded.transaction.last_record();
         let watch = Stopwatch::resume(self.parts.clock.monotonic());
         let seat = self.parts.seats.take_anyway();
-        let mut live = Live::new(loaded.saga, seat, self.next_stay(), durable, watch);
+        let stay = self.next_stay();
+        let mut live = Live::new(loaded.transaction, seat, stay, durable, watch);
         live.marked = loaded.marked;
         self.insert(gid.clone(), live);
         self.decide(&gid, loaded.resume.unwrap_or(Command::Wake), None);
     }
 
-    fn answered(&mut self, done: CallDone) {
+    fn answered(&mut self, mut done: CallDone) {
         crash::point("step-answered");
         let still_here = self
             .live
             .get(&done.gid)
             .is_some_and(|live| live.stay == done.stay);
         if still_here {
-            let times = done.times;
-            let parts = times.parts(self.parts.clock.monotonic());
-            self.parts.profile.call_ended(&parts);
-            let (gid, command) = done.into_command(parts.took());
-            self.decide(&gid, command, Some(times));
+            if let Some(times) = &done.times {
+                let parts = times.parts(self.parts.clock.monotonic());
+                self.parts.profile.call_ended(&parts);
+                done.took(parts.took());
+            }
+            self.decide(&done.gid, done.command, done.times);
         }
     }
 
@@ -236,18 +235,18 @@ impl Shard {
         let Some(live) = self.live.get_mut(gid) else {
             return;
         };
-        match decide_in_place(&mut live.saga, command, now) {
+        match live.transaction.decide(command, now) {
             Ok(decision) => {
                 match answered {
                     Some(times) => live.watch.answered(&times, moment),
-                    None if decision.records.is_empty() => {}
+                    None if decision.is_empty() => {}
                     None => live.watch.woken(moment),
                 }
                 let ready = live.take(decision);
                 self.perform(gid, ready, moment);
             }
             // An answer to a call that was given up.
-            Err(Rejected::Stale) => {}
+            Err(rejected) if rejected.is_stale() => {}
             Err(rejected) => tracing::debug!(%gid, %rejected, "an event changed nothing"),
         }
     }
@@ -258,17 +257,30 @@ impl Shard {
             return;
         };
         let stay = live.stay;
-        self.timers.change(gid, live.timer, live.wake);
-        live.timer = live.wake;
+        let look = live.next_look(self.parts.clock.now(), self.parts.options.evict_after);
+        self.timers.change(gid, live.timer, look);
+        live.timer = look;
         for (due, effect) in effects {
             match effect {
-                Effect::Call { call, .. } => self.call(Going {
-                    gid: gid.clone(),
-                    stay,
-                    call,
-                    due,
-                    free,
-                }),
+                Effect::Call { call, .. } => {
+                    let gid = gid.clone();
+                    let going = Going {
+                        gid,
+                        stay,
+                        call,
+                        due,
+                        free,
+                    };
+                    self.calls.push(going.make(self.parts.ways.clone()));
+                }
+                Effect::Tell { tell: what, .. } => {
+                    let ways = self.parts.ways.clone();
+                    self.calls.push(tell(gid.clone(), stay, what, ways));
+                }
+                Effect::AskParent { parent, .. } => {
+                    let ways = self.parts.ways.clone();
+                    self.calls.push(ask(gid.clone(), stay, parent, ways));
+                }
                 Effect::Finish { .. } => {
                     self.finish(gid);
                     return;
@@ -280,22 +292,15 @@ impl Shard {
         self.write_if_needed(gid);
     }
 
-    fn call(&mut self, going: Going) {
-        let (caller, may_call) = (self.parts.caller.clone(), self.parts.may_call.clone());
-        self.calls.push(going.make(caller, may_call));
-    }
-
     fn write_if_needed(&mut self, gid: &Gid) {
-        let evict_from = self.parts.clock.now() + self.parts.options.evict_after;
+        let now = self.parts.clock.now();
         let Some(live) = self.live.get_mut(gid) else {
             return;
         };
         if live.writing.is_some() {
             return;
         }
-        let leaving = live
-            .wake
-            .filter(|wake| *wake >= evict_from && live.is_idle());
+        let leaving = live.may_leave(now, self.parts.options.evict_after);
         if live.needs_write() || leaving.is_some() {
             self.write(gid, leaving);
         } else if live.has_unwritten() {
@@ -378,7 +383,8 @@ impl Shard {
     fn finish(&mut self, gid: &Gid) {
         crash::point("final-durable");
         if let Some(mut live) = self.remove(gid) {
-            if let Some(parts) = live.watch.whole_life() {
+            let is_saga = live.transaction.saga().is_some();
+            if let Some(parts) = live.watch.whole_life().filter(|_| is_saga) {
                 self.parts.profile.saga_ended(&parts);
             }
             live.ended();

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use amends_core::id::Gid;
 use amends_core::payload::Payload;
-use amends_core::saga::{CompiledSaga, Saga};
-use amends_core::time::Millis;
+use amends_core::saga::{CompiledSaga, Saga, Violation, begin};
+use amends_core::tcc::{self, Parent};
+use amends_core::time::{Millis, Timestamp};
+use amends_core::took::Took;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -17,6 +19,7 @@ use super::error::EngineError;
 use super::handle::Engine;
 use super::live::View;
 use super::message::{Accepted, Message, Reply, StartFailed};
+use super::transaction::{Decision, Transaction};
 
 /// What callers are told to wait when there is too much at once.
 const OVERLOAD_RETRY: Duration = Duration::from_millis(500);
@@ -54,7 +57,12 @@ impl Engine {
     ///
     /// Dropped, it may have begun; asking again with the same id is safe.
     pub async fn start(&self, start: Start) -> Result<Started, EngineError> {
-        let gid = start.gid.clone();
+        self.born(Birth::Saga(start)).await
+    }
+
+    /// The same for any kind.
+    pub(super) async fn born(&self, start: Birth) -> Result<Started, EngineError> {
+        let gid = start.gid().clone();
         let accepting = self.begin(start, None).await?;
         match self.accepted(accepting).await? {
             (created, Some(view)) => Ok(Started { view, created }),
@@ -81,7 +89,7 @@ impl Engine {
         let gid = start.gid.clone();
         let mut healthy = self.store_healthy();
         let (end, ended) = oneshot::channel();
-        let accepting = self.begin(start, Some(end)).await?;
+        let accepting = self.begin(Birth::Saga(start), Some(end)).await?;
         let ended = tokio::select! {
             biased;
             ended = ended => ended.ok().flatten(),
@@ -90,7 +98,7 @@ impl Engine {
             () = tokio::time::sleep_until(deadline) => None,
         };
         let (created, stored) = self.accepted(accepting).await?;
-        let view = match ended.or(stored.filter(|view| view.saga.is_ended())) {
+        let view = match ended.or(stored.filter(|view| view.transaction.is_ended())) {
             Some(view) => view,
             None => self.wait(&gid, deadline).await?,
         };
@@ -99,7 +107,7 @@ impl Engine {
 
     async fn begin(
         &self,
-        start: Start,
+        start: Birth,
         end: Option<Reply<Option<View>>>,
     ) -> Result<Accepting, EngineError> {
         let overloaded = || EngineError::Overloaded {
@@ -112,11 +120,12 @@ impl Engine {
             let why = "the last write failed and is being tried again";
             return Err(StoreError::Unavailable(why.into()).into());
         }
-        self.definitions()
-            .keep(&start.definition, self.clock().now())
-            .await?;
+        if let Birth::Saga(start) = &start {
+            let now = self.clock().now();
+            self.definitions().keep(&start.definition, now).await?;
+        }
         let (reply, accepting) = oneshot::channel();
-        let shard = self.shard(&start.gid);
+        let shard = self.shard(start.gid());
         let message = Message::Start {
             start,
             seat,
@@ -138,28 +147,114 @@ impl Engine {
             Ok(Accepted { created, view }) => Ok((created, view)),
             Err(StartFailed::Error(error)) => Err(error),
             Err(StartFailed::Exists(start)) => {
-                let view = self.compare_with_stored(&start).await?;
-                Ok((false, Some(view)))
+                let stored = self.stored(start.gid()).await?;
+                let view = self.view_of_stored(&stored).await?;
+                let started = start.compared(view)?;
+                Ok((started.created, Some(started.view)))
             }
         }
     }
+}
 
-    /// The stored transaction, which must have been started with the same.
-    async fn compare_with_stored(&self, start: &Start) -> Result<View, EngineError> {
-        let stored = self.stored(&start.gid).await?;
-        let view = self.view_of_stored(&stored).await?;
-        match difference(&view.saga, start) {
-            None => Ok(view),
+/// What is to begin.
+#[derive(Clone)]
+pub(super) enum Birth {
+    /// A saga.
+    Saga(Start),
+    /// A TCC.
+    Tcc(tcc::Start),
+    /// A TCC that its parent cancelled before it began.
+    CancelledChild {
+        /// Its id.
+        gid: Gid,
+        /// Where it would have belonged.
+        parent: Parent,
+    },
+}
+
+impl Birth {
+    /// What a transaction that could not be stored had begun with.
+    pub(super) fn of(transaction: &Transaction) -> Self {
+        match transaction {
+            Transaction::Saga(saga) => Self::Saga(Start {
+                gid: saga.gid().clone(),
+                definition: saga.definition().clone(),
+                input: saga.input().clone(),
+                deadline: saga.deadline().map(|at| at.since(saga.began_at())),
+            }),
+            Transaction::Tcc(tcc) => Self::Tcc(tcc::Start {
+                gid: tcc.gid().clone(),
+                name: tcc.name().to_owned(),
+                deadline: tcc.deadline().since(tcc.began_at()),
+                parent: tcc.parent().cloned(),
+            }),
+        }
+    }
+
+    pub(super) fn gid(&self) -> &Gid {
+        match self {
+            Self::Saga(start) => &start.gid,
+            Self::Tcc(start) => &start.gid,
+            Self::CancelledChild { gid, .. } => gid,
+        }
+    }
+
+    /// Begins it. `took` goes into its first record.
+    pub(super) fn begin(
+        self,
+        now: Timestamp,
+        took: Took,
+    ) -> Result<(Transaction, Decision), Vec<Violation>> {
+        let (tcc, mut decision) = match self {
+            Self::Saga(start) => {
+                let Start {
+                    gid,
+                    definition,
+                    input,
+                    deadline,
+                } = start;
+                let (saga, mut decision) = begin(gid, definition, input.compact(), deadline, now);
+                if let Some(began) = decision.records.first_mut() {
+                    began.took = Some(took);
+                }
+                return Ok((Transaction::Saga(saga), Decision::Saga(decision)));
+            }
+            Self::Tcc(start) => tcc::begin(start, now)?,
+            Self::CancelledChild { gid, parent } => tcc::begin_cancelled(gid, parent, now),
+        };
+        if let Some(began) = decision.records.first_mut() {
+            began.took = Some(took);
+        }
+        Ok((Transaction::Tcc(tcc), Decision::Tcc(decision)))
+    }
+
+    /// What differs between a transaction and a start with the same id.
+    pub(super) fn difference(&self, transaction: &Transaction) -> Option<&'static str> {
+        match (self, transaction) {
+            (Self::Saga(start), Transaction::Saga(saga)) => saga_difference(saga, start),
+            (Self::Tcc(start), Transaction::Tcc(tcc)) => tcc::difference(tcc, start),
+            // Whatever has this id: the child cannot begin any more.
+            (Self::CancelledChild { .. }, _) => None,
+            (Self::Saga(_) | Self::Tcc(_), _) => Some("kind"),
+        }
+    }
+
+    /// The transaction that has the id, if it was begun with the same.
+    pub(super) fn compared(&self, view: View) -> Result<Started, EngineError> {
+        match self.difference(&view.transaction) {
+            None => Ok(Started {
+                view,
+                created: false,
+            }),
             Some(difference) => Err(EngineError::AlreadyExists {
-                gid: start.gid.to_string(),
+                gid: self.gid().to_string(),
                 difference,
             }),
         }
     }
 }
 
-/// What differs between a transaction and a start with the same id.
-pub(super) fn difference(saga: &Saga, start: &Start) -> Option<&'static str> {
+fn saga_difference(saga: &Saga, start: &Start) -> Option<&'static str> {
     let deadline = saga.deadline().map(|at| at.since(saga.began_at()));
     if saga.definition().hash() != start.definition.hash() {
         Some("definition")

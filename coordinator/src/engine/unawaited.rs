@@ -10,8 +10,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use amends_core::id::Gid;
-use amends_core::saga::{Event, Record};
 use tokio::time::Instant;
+
+use super::transaction::Record;
 
 /// Failed attempts may stay unwritten for this many times as long as progress.
 const ATTEMPTS_LONGER: u32 = 25;
@@ -27,16 +28,7 @@ pub(super) enum Worth {
 
 impl Worth {
     pub(super) fn of(records: &[Record]) -> Self {
-        let failed = |record: &Record| {
-            matches!(
-                &record.event,
-                Event::AttemptFailed {
-                    retry_at: Some(_),
-                    ..
-                } | Event::Postponed { .. }
-            )
-        };
-        match records.iter().all(failed) {
+        match records.iter().all(Record::is_failed_attempt) {
             true => Self::Attempts,
             false => Self::Progress,
         }

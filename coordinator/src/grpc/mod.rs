@@ -10,11 +10,14 @@ mod message;
 mod page;
 mod read;
 mod record;
+mod record_tcc;
 mod registry;
 mod report;
 mod saga;
 mod show;
+mod show_tcc;
 mod status;
+mod tcc;
 mod times;
 mod transaction;
 
@@ -29,6 +32,7 @@ use amends_proto::v1::message_service_server::MessageServiceServer;
 use amends_proto::v1::registry_service_server::RegistryServiceServer;
 use amends_proto::v1::report_service_server::ReportServiceServer;
 use amends_proto::v1::saga_service_server::SagaServiceServer;
+use amends_proto::v1::tcc_service_server::TccServiceServer;
 use amends_proto::v1::transaction_service_server::TransactionServiceServer;
 use tokio::sync::watch;
 use tonic::service::{Routes, interceptor::InterceptedService};
@@ -97,6 +101,12 @@ pub fn routes(
     let sagas = SagaServiceServer::new(saga::Sagas {
         engine: engine.clone(),
         max_bytes: max_body_bytes,
+        allow: allow.clone(),
+    })
+    .max_decoding_message_size(limit);
+    let tccs = TccServiceServer::new(tcc::Tccs {
+        engine: engine.clone(),
+        max_bytes: max_body_bytes,
         allow,
     })
     .max_decoding_message_size(limit);
@@ -138,6 +148,7 @@ pub fn routes(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let routes = Routes::new(InterceptedService::new(sagas, check.clone()))
+        .add_service(InterceptedService::new(tccs, check.clone()))
         .add_service(InterceptedService::new(transactions, check.clone()))
         .add_service(InterceptedService::new(registrations, check.clone()))
         .add_service(InterceptedService::new(publishing, check.clone()))

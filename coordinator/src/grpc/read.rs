@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use amends_core::id::{Gid, check_name};
 use amends_core::payload::Payload;
+use amends_core::public_state::{Kind, PublicState};
 use amends_core::retry::RetryPolicy;
 use amends_core::saga::{
-    CancelMessage, CompensateVia, CompiledSaga, Fencing, PublicState, SagaDefinition,
-    StepDefinition, StepKind,
+    CancelMessage, CompensateVia, CompiledSaga, Fencing, SagaDefinition, StepDefinition, StepKind,
 };
 use amends_core::time::{Millis, Timestamp};
 use amends_proto::v1;
@@ -16,7 +16,7 @@ use tonic::Status;
 use super::status::{invalid, violations};
 
 /// Bound of one call where the definition names none.
-const DEFAULT_TIMEOUT: Millis = Millis::from_secs(10);
+pub(super) const DEFAULT_TIMEOUT: Millis = Millis::from_secs(10);
 /// Rows of a page where the request names none.
 const DEFAULT_PAGE: u32 = 100;
 /// Longest text an operator can leave, in bytes.
@@ -127,6 +127,14 @@ pub(super) fn page_size(asked: u32) -> u32 {
     }
 }
 
+pub(super) fn kind(kind: v1::TransactionKind) -> Option<Kind> {
+    match kind {
+        v1::TransactionKind::Saga => Some(Kind::Saga),
+        v1::TransactionKind::Tcc => Some(Kind::Tcc),
+        v1::TransactionKind::Unspecified => None,
+    }
+}
+
 pub(super) fn state(state: v1::TransactionState) -> Option<PublicState> {
     match state {
         v1::TransactionState::Running => Some(PublicState::Running),
@@ -135,9 +143,9 @@ pub(super) fn state(state: v1::TransactionState) -> Option<PublicState> {
         v1::TransactionState::Compensated => Some(PublicState::Compensated),
         v1::TransactionState::Stuck => Some(PublicState::Stuck),
         v1::TransactionState::Forced => Some(PublicState::Forced),
-        v1::TransactionState::Unspecified
-        | v1::TransactionState::Prepared
-        | v1::TransactionState::Confirming => None,
+        v1::TransactionState::Prepared => Some(PublicState::Prepared),
+        v1::TransactionState::Confirming => Some(PublicState::Confirming),
+        v1::TransactionState::Unspecified => None,
     }
 }
 
@@ -236,7 +244,7 @@ fn cancel_message(cancel: v1::CancelMessage, max_bytes: u64) -> Result<CancelMes
 }
 
 /// A retry policy; what is not set comes from `default`.
-fn retry(
+pub(super) fn retry(
     field: &str,
     policy: Option<v1::RetryPolicy>,
     default: RetryPolicy,

@@ -1,31 +1,74 @@
 //! Durable records as lines for people.
 
 use amends_core::answer::Failure;
-use amends_core::saga::{Event, Phase, Record, Settlement};
+use amends_core::id::StepName;
+use amends_core::log::{Logged, Record, read_log};
+use amends_core::public_state::Kind;
+use amends_core::saga::{Event, Phase, Settlement};
+use amends_core::tcc;
 use amends_core::time::Timestamp;
 use amends_proto::v1;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::{show, times};
+use crate::engine::EngineError;
+use crate::store::Stored;
 
-/// One record; `number` counts from 1.
-pub(super) fn line(number: u64, record: &Record) -> v1::TransactionRecord {
-    v1::TransactionRecord {
-        number,
-        time: Some(show::timestamp(record.at)),
-        kind: record.event.kind().to_ascii_uppercase(),
-        step: record
-            .event
-            .step()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-        text: text(record),
-        json: serde_json::to_string(record).unwrap_or_default(),
-        took: record.took.map(times::took),
+use super::{record_tcc, show, times};
+
+/// The records of a log after the one with this number, at most so many; and
+/// how many there are in all.
+///
+/// # Errors
+/// [`EngineError::Parked`] when the log cannot be read.
+pub(super) fn lines(
+    stored: &Stored,
+    after: u64,
+    most: usize,
+) -> Result<(Vec<v1::TransactionRecord>, u64), EngineError> {
+    match stored.summary.kind {
+        Kind::Saga => page(stored, after, most, |record: &Record<Event>| {
+            let (event, at) = (&record.event, record.at);
+            (event.kind(), event.step(), text(event, at))
+        }),
+        Kind::Tcc => page(stored, after, most, |record: &tcc::Record| {
+            let (event, at) = (&record.event, record.at);
+            (event.kind(), event.branch(), record_tcc::text(event, at))
+        }),
     }
 }
 
-fn text(record: &Record) -> String {
-    match &record.event {
+/// `tell` says of a record what kind it is, which step or branch it is about, and what its line is.
+fn page<E: Logged + Serialize + DeserializeOwned>(
+    stored: &Stored,
+    after: u64,
+    most: usize,
+    tell: impl Fn(&Record<E>) -> (&'static str, Option<&StepName>, String),
+) -> Result<(Vec<v1::TransactionRecord>, u64), EngineError> {
+    let rows = stored.log.iter().map(|(_, row)| row.as_str());
+    let records: Vec<Record<E>> = read_log(rows).map_err(|error| EngineError::Parked {
+        gid: stored.gid.to_string(),
+        reason: error.to_string(),
+    })?;
+    let numbered = records.iter().zip(1..);
+    let wanted = numbered.skip_while(|(_, number)| *number <= after);
+    let lines = wanted.take(most).map(|(record, number)| {
+        let (kind, step, text) = tell(record);
+        v1::TransactionRecord {
+            number,
+            time: Some(show::timestamp(record.at)),
+            kind: kind.to_ascii_uppercase(),
+            step: step.map(ToString::to_string).unwrap_or_default(),
+            text,
+            json: serde_json::to_string(record).unwrap_or_default(),
+            took: record.took.map(times::took),
+        }
+    });
+    Ok((lines.collect(), records.len() as u64))
+}
+
+fn text(event: &Event, at: Timestamp) -> String {
+    match event {
         Event::Began { .. } => "accepted".into(),
         Event::Resumed { generation } => {
             format!("taken up after a restart (generation {})", generation.0)
@@ -63,7 +106,7 @@ fn text(record: &Record) -> String {
         Event::Succeeded { .. } => "succeeded".into(),
         Event::Compensated => "compensated: everything that had happened was made good".into(),
         Event::Forced { operator, reason } => format!("ended by {operator}: {reason}"),
-        event => attempt_text(event, record.at),
+        event => attempt_text(event, at),
     }
 }
 
@@ -115,7 +158,7 @@ fn attempt_text(event: &Event, at: Timestamp) -> String {
     }
 }
 
-fn because(failure: &Failure) -> String {
+pub(super) fn because(failure: &Failure) -> String {
     format!("{} {}", failure.code, failure.message)
         .trim_end()
         .to_owned()

@@ -204,7 +204,7 @@ impl Sagas {
 }
 
 /// The coordinator never calls an address that no configuration allows.
-fn check_address(
+pub(super) fn check_address(
     allow: &AllowList,
     target: &Target,
     field: impl Fn() -> String,
@@ -229,7 +229,7 @@ fn check_address(
 }
 
 /// The caller's id, or one made from its request id, or a new one.
-fn gid_of(gid: &str, request_id: &str) -> Result<Gid, Status> {
+pub(super) fn gid_of(gid: &str, request_id: &str) -> Result<Gid, Status> {
     if !gid.is_empty() {
         return read::gid(gid);
     }

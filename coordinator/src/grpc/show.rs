@@ -2,17 +2,20 @@
 
 use amends_core::answer::Failure;
 use amends_core::payload::Payload;
+use amends_core::public_state::{Kind, PublicState};
 use amends_core::retry::RetryPolicy;
 use amends_core::saga::{
-    Action, Cause, CompensateVia, CompiledSaga, Direction, Fencing, Forward, Outcome, PublicState,
-    Saga, SagaDefinition, StepDefinition, StepKind, StepRun, Undo, available_actions,
+    Action, Cause, CompensateVia, CompiledSaga, Direction, Fencing, Forward, Outcome, Saga,
+    SagaDefinition, StepDefinition, StepKind, StepRun, Undo, available_actions,
 };
 use amends_core::time::Millis;
 use amends_proto::v1;
 
-use crate::engine::View;
+use crate::engine::{Transaction, View};
 pub(super) use crate::messages::timestamp;
 use crate::store::{Incarnation, Listed, Stored, StoredDefinition, Summary};
+
+use super::show_tcc;
 
 pub(super) fn span(span: Millis) -> prost_types::Duration {
     let nanos = span.0 % 1_000 * 1_000_000;
@@ -36,8 +39,17 @@ pub(super) fn failure(failure: &Failure) -> v1::Failure {
     }
 }
 
+fn kind(kind: Kind) -> v1::TransactionKind {
+    match kind {
+        Kind::Saga => v1::TransactionKind::Saga,
+        Kind::Tcc => v1::TransactionKind::Tcc,
+    }
+}
+
 pub(super) fn state(state: PublicState) -> v1::TransactionState {
     match state {
+        PublicState::Prepared => v1::TransactionState::Prepared,
+        PublicState::Confirming => v1::TransactionState::Confirming,
         PublicState::Running => v1::TransactionState::Running,
         PublicState::Compensating => v1::TransactionState::Compensating,
         PublicState::Succeeded => v1::TransactionState::Succeeded,
@@ -49,7 +61,17 @@ pub(super) fn state(state: PublicState) -> v1::TransactionState {
 
 /// A transaction with everything known about it.
 pub(super) fn transaction(view: &View, here: &Incarnation) -> v1::Transaction {
-    let saga = view.saga.as_ref();
+    let shown = match view.transaction.as_ref() {
+        Transaction::Saga(saga) => saga_transaction(saga),
+        Transaction::Tcc(tcc) => show_tcc::transaction(tcc),
+    };
+    v1::Transaction {
+        owner: view.foreign_owner.as_ref().unwrap_or(here).0.clone(),
+        ..shown
+    }
+}
+
+fn saga_transaction(saga: &Saga) -> v1::Transaction {
     let definition = saga.definition().definition();
     let (finish_time, output) = match saga.direction() {
         Direction::Ended { at, outcome, .. } => (Some(timestamp(*at)), succeeded_output(outcome)),
@@ -74,8 +96,8 @@ pub(super) fn transaction(view: &View, here: &Incarnation) -> v1::Transaction {
         deadline: saga.deadline().map(timestamp),
         available_actions: actions(saga),
         record_count: saga.last_record().0,
-        owner: view.foreign_owner.as_ref().unwrap_or(here).0.clone(),
         generation: saga.generation().0,
+        ..v1::Transaction::default()
     }
 }
 
@@ -95,7 +117,12 @@ pub(super) fn parked(stored: &Stored, reason: &str) -> v1::Transaction {
     });
     v1::Transaction {
         summary: Some(summary),
-        definition_hash: stored.summary.definition.0.to_string(),
+        definition_hash: stored
+            .summary
+            .definition
+            .as_ref()
+            .map(|hash| hash.0.to_string())
+            .unwrap_or_default(),
         record_count: stored.last.0,
         owner: stored.owner.0.clone(),
         generation: stored.generation.0,
@@ -105,6 +132,7 @@ pub(super) fn parked(stored: &Stored, reason: &str) -> v1::Transaction {
 
 pub(super) fn summary(listed: &Listed) -> v1::TransactionSummary {
     let Summary {
+        kind: what,
         state: public,
         definition_name,
         definition_version,
@@ -116,7 +144,7 @@ pub(super) fn summary(listed: &Listed) -> v1::TransactionSummary {
     } = &listed.summary;
     v1::TransactionSummary {
         gid: listed.gid.to_string(),
-        kind: v1::TransactionKind::Saga.into(),
+        kind: kind(*what).into(),
         state: state(*public).into(),
         definition: definition_name.clone(),
         version: *definition_version,
@@ -191,6 +219,7 @@ fn step(definition: &StepDefinition, run: &StepRun) -> v1::Step {
             .unwrap_or_default(),
         after: definition.after.clone(),
         target: definition.target.clone(),
+        child_gid: String::new(),
     }
 }
 

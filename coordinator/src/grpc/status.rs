@@ -50,7 +50,7 @@ pub(super) fn violations(found: &[Violation]) -> Status {
     with_details(
         Code::InvalidArgument,
         reason,
-        format!("the definition is not valid: {}", texts.join("; ")),
+        format!("the request is not valid: {}", texts.join("; ")),
         details,
     )
 }
@@ -63,6 +63,7 @@ impl From<EngineError> for Status {
             EngineError::Overloaded { retry_after } => (Code::ResourceExhausted, Some(retry_after)),
             EngineError::AlreadyExists { .. } => (Code::AlreadyExists, None),
             EngineError::NotFound(_) => (Code::NotFound, None),
+            EngineError::Invalid(found) => return violations(&found),
             EngineError::Rejected(_) => (Code::FailedPrecondition, None),
             EngineError::Parked { .. } => (Code::DataLoss, None),
             EngineError::NotOwned(_) | EngineError::Stopping => {

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use amends_core::id::Gid;
-use amends_core::saga::{Command, PublicState, read_log};
+use amends_core::public_state::PublicState;
 use amends_core::time::Timestamp;
 use amends_proto::v1;
 use amends_proto::v1::transaction_service_server::TransactionService;
@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::clock::runtime_now;
-use crate::engine::{Engine, EngineError, View};
+use crate::engine::{Command, Engine, EngineError, View};
 use crate::store::ListFilter;
 
 use super::saga::MAX_WAIT;
@@ -86,7 +86,7 @@ impl TransactionService for Transactions {
             .map_or(MAX_WAIT, Duration::from)
             .min(MAX_WAIT);
         let view = self.engine.wait(&gid, runtime_now() + timeout).await?;
-        let finished = view.saga.is_ended();
+        let finished = view.transaction.is_ended();
         Ok(Response::new(v1::WaitTransactionResponse {
             transaction: Some(self.show(&view)),
             finished,
@@ -126,22 +126,10 @@ impl TransactionService for Transactions {
             .into_iter()
             .next()
             .ok_or_else(|| EngineError::NotFound(gid.to_string()))?;
-        let records = read_log(stored.log.iter().map(|(_, row)| row.as_str()));
-        let records = records.map_err(|error| EngineError::Parked {
-            gid: gid.to_string(),
-            reason: error.to_string(),
-        })?;
-        let numbered = records
-            .iter()
-            .zip(1..)
-            .skip_while(|(_, number)| *number <= after)
-            .take(size as usize);
-        let lines: Vec<_> = numbered
-            .map(|(found, number)| record::line(number, found))
-            .collect();
+        let (lines, count) = record::lines(&stored, after, size as usize)?;
         let next = lines
             .last()
-            .filter(|last| last.number < records.len() as u64)
+            .filter(|last| last.number < count)
             .map(|last| page::token(&last.number));
         Ok(Response::new(v1::ListTransactionRecordsResponse {
             records: lines,
@@ -178,8 +166,8 @@ impl TransactionService for Transactions {
         let request = request.into_inner();
         let reason = required_reason(&request.reason)?;
         let operator = read::reason("operator", &request.operator)?;
-        let command = Command::MarkUndone {
-            step: request.step,
+        let command = Command::MarkDone {
+            branch: request.step,
             operator,
             reason,
         };
@@ -237,14 +225,14 @@ impl Transactions {
 
     async fn act_on(&self, gid: Gid, command: Command) -> v1::ActionResult {
         match self.engine.command(&gid, command).await {
-            Ok(view) => result(&gid, Some(view.saga.public_state()), None),
+            Ok(view) => result(&gid, Some(view.transaction.public_state()), None),
             Err(error) => {
                 let state = self
                     .engine
                     .get(&gid)
                     .await
                     .ok()
-                    .map(|view| view.saga.public_state());
+                    .map(|view| view.transaction.public_state());
                 result(&gid, state, Some(&error))
             }
         }
@@ -280,11 +268,20 @@ fn filter(request: &v1::ListTransactionsRequest) -> Result<ListFilter, Status> {
             .ok_or_else(|| invalid("states", "ENUM_UNKNOWN", format!("{number} is not a state")))?;
         states.extend(read::state(known));
     }
-    // Only states that no transaction can have: nothing matches, rather than everything.
-    let nothing = !request.states.is_empty() && states.is_empty();
+    let mut kinds = Vec::new();
+    for number in &request.kinds {
+        let known = v1::TransactionKind::try_from(*number).ok();
+        let known = known
+            .ok_or_else(|| invalid("kinds", "ENUM_UNKNOWN", format!("{number} is not a kind")))?;
+        kinds.extend(read::kind(known));
+    }
+    // Only what no transaction can have: nothing matches, rather than everything.
+    let nothing = (!request.states.is_empty() && states.is_empty())
+        || (!request.kinds.is_empty() && kinds.is_empty());
     let after: Option<(Timestamp, Gid)> = page::place(&request.page_token)?;
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     Ok(ListFilter {
+        kinds,
         states,
         definition_name: text(&request.definition),
         created_from: read::timestamp("created_after", request.created_after)?,
@@ -311,7 +308,7 @@ async fn watch(
         let shown = v1::WatchTransactionResponse {
             transaction: Some(show::transaction(&view, engine.incarnation())),
         };
-        if sender.send(Ok(shown)).await.is_err() || view.saga.is_ended() {
+        if sender.send(Ok(shown)).await.is_err() || view.transaction.is_ended() {
             return;
         }
         let next = tokio::select! {
@@ -334,7 +331,9 @@ async fn next_state(engine: &Engine, gid: &Gid, seen: &View) -> Result<View, Eng
             return Ok(view);
         }
         let view = engine.get(gid).await?;
-        if view.saga.is_ended() || view.saga.last_record() != seen.saga.last_record() {
+        if view.transaction.is_ended()
+            || view.transaction.last_record() != seen.transaction.last_record()
+        {
             return Ok(view);
         }
         tokio::time::sleep(WATCH_LOOK_AGAIN).await;

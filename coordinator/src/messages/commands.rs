@@ -20,6 +20,7 @@ use amends_core::message::{
 use amends_core::payload::Payload;
 use amends_core::saga::{Broadcast, Call, Phase, Via};
 use amends_core::target::Target;
+use amends_core::tcc;
 use amends_core::time::Millis;
 use amends_proto::v1;
 use futures_util::future::BoxFuture;
@@ -82,6 +83,10 @@ impl Caller for Commands {
                 None => self.direct.call(gid, call),
             },
         }
+    }
+
+    fn call_branch<'a>(&'a self, gid: &'a Gid, call: &'a tcc::Call) -> BoxFuture<'a, Called> {
+        self.direct.call_branch(gid, call)
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use amends_core::answer::{Answer, Failure};
 use amends_core::id::Gid;
 use amends_core::payload::Payload;
-use amends_core::saga::{Call, Phase};
 use amends_proto::v1;
 use amends_proto::v1::execute_response::Answer as Wired;
 use http::HeaderMap;
@@ -13,6 +12,7 @@ use http::uri::PathAndQuery;
 use prost::Message as _;
 use tonic::Status;
 
+use super::call::Call;
 use super::no_answer::NoAnswer;
 use super::unary::{Framed, Wire};
 
@@ -22,16 +22,22 @@ const REFUSED: &str = "REFUSED";
 
 /// A call as it is sent to a service.
 #[must_use]
-pub fn execute_request(service: &str, step: &str, gid: &Gid, call: &Call) -> v1::ExecuteRequest {
+pub fn execute_request<'a>(
+    service: &str,
+    step: &str,
+    gid: &Gid,
+    call: impl Into<Call<'a>>,
+) -> v1::ExecuteRequest {
+    let call = call.into();
     v1::ExecuteRequest {
         service: service.to_owned(),
         step: step.to_owned(),
-        phase: phase(call.phase).into(),
+        phase: call.phase.into(),
         gid: gid.as_str().to_owned(),
-        branch: call.name.as_str().to_owned(),
+        branch: call.branch.as_str().to_owned(),
         attempt: call.attempt,
-        input: Some(to_wire(&call.input)),
-        output: call.output.as_ref().map(to_wire),
+        input: Some(to_wire(call.input)),
+        output: call.output.map(to_wire),
     }
 }
 
@@ -71,13 +77,6 @@ fn classify(answer: Wired) -> Answer {
                 .and_then(|after| Duration::try_from(after).ok())
                 .map(Into::into),
         },
-    }
-}
-
-fn phase(phase: Phase) -> v1::Phase {
-    match phase {
-        Phase::Do => v1::Phase::Do,
-        Phase::Undo => v1::Phase::Undo,
     }
 }
 

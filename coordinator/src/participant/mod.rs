@@ -9,6 +9,7 @@
 
 mod allow;
 mod breaker;
+mod call;
 mod check_back;
 mod connection;
 mod execute;
@@ -25,10 +26,11 @@ use std::time::Duration;
 
 use amends_core::answer::Answer;
 use amends_core::id::Gid;
-use amends_core::saga::Call;
+use amends_core::{saga, tcc};
 use futures_util::future::BoxFuture;
 
 pub use allow::AddressError;
+pub use call::Call;
 pub use check_back::{AskProducers, Asked};
 pub use execute::{execute_request, from_response};
 pub use options::OutboundOptions;
@@ -45,7 +47,10 @@ pub trait Caller: Send + Sync + 'static {
     /// Makes one call and classifies what comes back. Never fails: whatever
     /// goes wrong is [`Answer::Unknown`]. Returns within the call's timeout.
     /// Dropping it gives the call up; it may have taken effect.
-    fn call<'a>(&'a self, gid: &'a Gid, call: &'a Call) -> BoxFuture<'a, Called>;
+    fn call<'a>(&'a self, gid: &'a Gid, call: &'a saga::Call) -> BoxFuture<'a, Called>;
+
+    /// The same for a branch of a TCC.
+    fn call_branch<'a>(&'a self, gid: &'a Gid, call: &'a tcc::Call) -> BoxFuture<'a, Called>;
 }
 
 /// What came of a call.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use amends_core::answer::Answer;
 use amends_core::id::Gid;
-use amends_core::saga::Call;
 use amends_core::target::Target;
+use amends_core::{saga, tcc};
 use futures_util::future::BoxFuture;
 use tonic::Status;
 
 use super::breaker::Health;
+use super::call::Call;
 use super::execute::{execute, execute_request};
 use super::no_answer::{NoAnswer, Sent, is_silence};
 use super::peer::{Admission, Budget};
@@ -36,15 +37,12 @@ pub struct Outbound {
 }
 
 impl Caller for Outbound {
-    fn call<'a>(&'a self, gid: &'a Gid, call: &'a Call) -> BoxFuture<'a, Called> {
-        Box::pin(async move {
-            let mut waited = Duration::ZERO;
-            let answer = match self.attempt(gid, call, &mut waited).await {
-                Ok(answer) => answer,
-                Err(reason) => reason.into(),
-            };
-            Called { answer, waited }
-        })
+    fn call<'a>(&'a self, gid: &'a Gid, call: &'a saga::Call) -> BoxFuture<'a, Called> {
+        Box::pin(self.make(gid, call.into()))
+    }
+
+    fn call_branch<'a>(&'a self, gid: &'a Gid, call: &'a tcc::Call) -> BoxFuture<'a, Called> {
+        Box::pin(self.make(gid, call.into()))
     }
 }
 
@@ -55,6 +53,15 @@ impl Outbound {
         Self { registry }
     }
 
+    async fn make(&self, gid: &Gid, call: Call<'_>) -> Called {
+        let mut waited = Duration::ZERO;
+        let answer = match self.attempt(gid, call, &mut waited).await {
+            Ok(answer) => answer,
+            Err(reason) => reason.into(),
+        };
+        Called { answer, waited }
+    }
+
     /// What a call needs once it has a place is boxed: thousands may wait for
     /// theirs, and would hold that much memory each.
     ///
@@ -62,14 +69,14 @@ impl Outbound {
     async fn attempt(
         &self,
         gid: &Gid,
-        call: &Call,
+        call: Call<'_>,
         waited: &mut Duration,
     ) -> Result<Answer, NoAnswer> {
         let budget = Budget {
             started: self.registry.clock().monotonic(),
             timeout: call.timeout.into(),
         };
-        match &*call.target {
+        match call.target {
             Target::Service { service, step } => {
                 let admission = self.admit_to_service(service, budget).await;
                 let admission = noting_wait(admission, budget, waited)?;

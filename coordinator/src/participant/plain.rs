@@ -6,12 +6,13 @@ use std::error::Error as _;
 use amends_core::answer::{Answer, Failure};
 use amends_core::id::Gid;
 use amends_core::payload::{JSON, Payload};
-use amends_core::saga::{Call, Phase};
+use amends_proto::v1::Phase;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use super::call::Call;
 use super::no_answer::NoAnswer;
 use super::unary::{Framed, Wire};
 
@@ -37,11 +38,11 @@ pub(super) struct Plain {
 
 impl Plain {
     /// Builds the request; fails on texts that cannot travel.
-    pub(super) fn new(path: &str, gid: &Gid, call: &Call) -> Result<Self, NoAnswer> {
+    pub(super) fn new(path: &str, gid: &Gid, call: Call<'_>) -> Result<Self, NoAnswer> {
         let path = path.parse().map_err(|_| NoAnswer::Path(path.to_owned()))?;
         let content_type = content_type_value(call.input.content_type())?;
         let mut metadata = HeaderMap::new();
-        for (key, text) in [(GID, gid.as_str()), (BRANCH, call.name.as_str())] {
+        for (key, text) in [(GID, gid.as_str()), (BRANCH, call.branch.as_str())] {
             // Both are printable ASCII by their own rules.
             if let Ok(value) = HeaderValue::try_from(text) {
                 metadata.insert(key, value);
@@ -50,6 +51,10 @@ impl Plain {
         let phase = match call.phase {
             Phase::Do => "do",
             Phase::Undo => "undo",
+            Phase::Try => "try",
+            Phase::Confirm => "confirm",
+            Phase::Cancel => "cancel",
+            Phase::Unspecified => "",
         };
         metadata.insert(PHASE, HeaderValue::from_static(phase));
         metadata.insert(ATTEMPT, call.attempt.into());

@@ -26,7 +26,8 @@ mod sqlite;
 mod text;
 
 use amends_core::id::{Generation, Gid, RecordNo};
-use amends_core::saga::{DefinitionHash, PublicState};
+use amends_core::public_state::{Kind, PublicState};
+use amends_core::saga::DefinitionHash;
 use amends_core::time::{Millis, Timestamp};
 use futures_util::future::BoxFuture;
 
@@ -65,13 +66,15 @@ pub struct Append {
 /// What the summary row of a transaction says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
+    /// What kind of transaction it is. Never changes.
+    pub kind: Kind,
     /// Its public state.
     pub state: PublicState,
-    /// What it runs.
-    pub definition: DefinitionHash,
-    /// Name of that.
+    /// What it runs, where that is a definition: of a saga, and of no other kind.
+    pub definition: Option<DefinitionHash>,
+    /// Name of that, or of the transaction itself.
     pub definition_name: String,
-    /// Version of that.
+    /// Version of that, or zero.
     pub definition_version: u32,
     /// Why it turned back, if it did.
     pub cause: Option<SummaryCause>,
@@ -136,6 +139,8 @@ pub struct Listed {
 /// Which transactions to list, newest first. Everything that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListFilter {
+    /// Only these kinds; empty means all.
+    pub kinds: Vec<Kind>,
     /// Only these states; empty means all.
     pub states: Vec<PublicState>,
     /// Only this definition name.

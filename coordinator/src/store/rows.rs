@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use amends_core::id::{Generation, Gid, RecordNo};
-use amends_core::saga::{DefinitionHash, PublicState};
+use amends_core::public_state::{Kind, PublicState};
+use amends_core::saga::DefinitionHash;
 use amends_core::time::Timestamp;
 use serde::Serialize;
 use sqlx::FromRow;
@@ -17,16 +18,13 @@ use super::{
     SummaryCause,
 };
 
-/// What kinds of transaction there are so far.
-const KIND: &str = "SAGA";
-
 /// One item of a batch, as a database takes it.
 #[derive(Debug, Serialize)]
 pub(super) struct NewRow<'a> {
     pub(super) gid: &'a str,
     pub(super) kind: &'static str,
     pub(super) state: &'static str,
-    pub(super) definition_hash: &'a str,
+    pub(super) definition_hash: Option<&'a str>,
     pub(super) definition_name: &'a str,
     pub(super) definition_version: i64,
     pub(super) cause_step: Option<String>,
@@ -51,9 +49,9 @@ impl<'a> TryFrom<&'a Append> for NewRow<'a> {
         let cause = summary.cause.as_ref();
         Ok(Self {
             gid: item.gid.as_str(),
-            kind: KIND,
+            kind: summary.kind.as_str(),
             state: summary.state.as_str(),
-            definition_hash: &summary.definition.0,
+            definition_hash: summary.definition.as_ref().map(|hash| &*hash.0),
             definition_name: &summary.definition_name,
             definition_version: i64::from(summary.definition_version),
             cause_step: cause.and_then(|cause| cause.step.as_deref().map(without_nul)),
@@ -75,7 +73,7 @@ impl<'a> TryFrom<&'a Append> for NewRow<'a> {
 /// The columns of [`SummaryRow`].
 macro_rules! summary_columns {
     () => {
-        "gid, state, definition_hash, definition_name, definition_version, cause_step, \
+        "gid, kind, state, definition_hash, definition_name, definition_version, cause_step, \
          cause_code, cause_message, created_at, updated_at, finished_at, wake_at"
     };
 }
@@ -85,8 +83,9 @@ pub(super) use summary_columns;
 #[derive(Debug, FromRow)]
 pub(super) struct SummaryRow {
     gid: String,
+    kind: String,
     state: String,
-    definition_hash: String,
+    definition_hash: Option<String>,
     definition_name: String,
     definition_version: i64,
     cause_step: Option<String>,
@@ -111,8 +110,9 @@ impl TryFrom<SummaryRow> for Listed {
             _ => None,
         };
         let summary = Summary {
+            kind: kind(&row.kind)?,
             state: state(&row.state)?,
-            definition: DefinitionHash(row.definition_hash.into()),
+            definition: row.definition_hash.map(|hash| DefinitionHash(hash.into())),
             definition_name: row.definition_name,
             definition_version: version(row.definition_version)?,
             cause,
@@ -253,15 +253,13 @@ fn version(number: i64) -> Result<u32, StoreError> {
     u32::try_from(number).map_err(|_| StoreError::Corrupt(format!("{number} is no version")))
 }
 
+fn kind(text: &str) -> Result<Kind, StoreError> {
+    let found = Kind::ALL.into_iter().find(|kind| kind.as_str() == text);
+    found.ok_or_else(|| StoreError::Corrupt(format!("{text:?} is no kind of transaction")))
+}
+
 fn state(text: &str) -> Result<PublicState, StoreError> {
-    const ALL: [PublicState; 6] = [
-        PublicState::Running,
-        PublicState::Compensating,
-        PublicState::Succeeded,
-        PublicState::Compensated,
-        PublicState::Stuck,
-        PublicState::Forced,
-    ];
-    let found = ALL.into_iter().find(|state| state.as_str() == text);
+    let mut all = PublicState::ALL.into_iter();
+    let found = all.find(|state| state.as_str() == text);
     found.ok_or_else(|| StoreError::Corrupt(format!("{text:?} is no state")))
 }

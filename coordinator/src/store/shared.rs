@@ -51,6 +51,11 @@ macro_rules! shared_methods {
                     rows::summary_columns!(),
                     " FROM transactions WHERE 1 = 1"
                 ));
+                if !filter.kinds.is_empty() {
+                    let kinds = filter.kinds.iter().map(|kind| kind.as_str());
+                    let kinds = kinds.collect::<Vec<_>>().join("', '");
+                    statement.push(format!(" AND kind IN ('{kinds}')"));
+                }
                 if !filter.states.is_empty() {
                     // State names are constants; as text they let rare states use their index.
                     let states = filter.states.iter().map(|state| state.as_str());

@@ -6,10 +6,12 @@
 -- writes few pages, whatever the ids are.
 CREATE TABLE transactions (
     gid                TEXT    NOT NULL PRIMARY KEY,
-    kind               TEXT    NOT NULL CHECK (kind IN ('SAGA')),
+    kind               TEXT    NOT NULL CHECK (kind IN ('SAGA', 'TCC')),
     state              TEXT    NOT NULL CHECK (state IN
-        ('RUNNING', 'COMPENSATING', 'SUCCEEDED', 'COMPENSATED', 'STUCK', 'FORCED')),
-    definition_hash    TEXT    NOT NULL,
+        ('PREPARED', 'RUNNING', 'CONFIRMING', 'COMPENSATING', 'SUCCEEDED', 'COMPENSATED',
+         'STUCK', 'FORCED')),
+    -- What it runs; a TCC has a name only.
+    definition_hash    TEXT,
     definition_name    TEXT    NOT NULL,
     definition_version INTEGER NOT NULL,
     cause_step         TEXT,
@@ -32,6 +34,7 @@ CREATE TABLE transactions (
     CONSTRAINT ended_has_time CHECK
         ((finished_at IS NOT NULL) = (state IN ('SUCCEEDED', 'COMPENSATED', 'FORCED'))),
     CONSTRAINT ended_never_wakes CHECK (finished_at IS NULL OR wake_at IS NULL),
+    CONSTRAINT only_sagas_run_definitions CHECK ((definition_hash IS NOT NULL) = (kind = 'SAGA')),
     CONSTRAINT parked_is_stuck CHECK (parked IS NULL OR state = 'STUCK'),
     CONSTRAINT cause_is_whole CHECK
         ((cause_code IS NULL) = (cause_message IS NULL)

@@ -86,6 +86,11 @@ impl Calls {
         let phase = match request.phase() {
             v1::Phase::Do => Phase::Do,
             v1::Phase::Undo => Phase::Undo,
+            v1::Phase::Try | v1::Phase::Confirm | v1::Phase::Cancel => {
+                return Err(Status::unimplemented(
+                    "this participant does not take part in TCCs",
+                ));
+            }
             v1::Phase::Unspecified => return Err(Status::invalid_argument("phase is not set")),
         };
         if request.gid.is_empty() || request.branch.is_empty() {

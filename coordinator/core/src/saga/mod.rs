@@ -31,6 +31,7 @@ mod unwind;
 mod validate;
 
 pub use crate::log::{CorruptLog, RECORD_VERSION, write_records};
+pub use crate::public_state::PublicState;
 pub use actions::{Action, AvailableAction, available_actions};
 pub use apply::apply;
 pub use decide::{Command, Decision, Rejected, begin, decide, decide_in_place};
@@ -41,5 +42,5 @@ pub use definition::{
 pub use effect::{Broadcast, Call, Effect, REPORT_TIMEOUT, Via, next_wake, pending_effects};
 pub use record::{Cause, Event, Phase, Record, Settlement};
 pub use replay::{definition_of, read_log, replay};
-pub use state::{Direction, Forward, Outcome, PublicState, Saga, StepRun, Undo};
+pub use state::{Direction, Forward, Outcome, Saga, StepRun, Undo};
 pub use validate::{MAX_DEADLINE, MAX_STEPS, MAX_TIMEOUT, Violation};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::answer::Failure;
 use crate::id::{Generation, Gid, RecordNo};
 use crate::payload::Payload;
+use crate::public_state::PublicState;
 use crate::time::Timestamp;
 
 use super::definition::{CompiledSaga, CompiledStep, StepKind};
@@ -139,44 +140,6 @@ pub enum Undo {
     },
     /// Undone.
     Done(Settlement),
-}
-
-/// The states that the world sees; see the vocabulary of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PublicState {
-    /// Going forward.
-    Running,
-    /// Going back.
-    Compensating,
-    /// Final: everything happened.
-    Succeeded,
-    /// Final: everything was made good.
-    Compensated,
-    /// Needs a person.
-    Stuck,
-    /// Final: ended by hand.
-    Forced,
-}
-
-impl PublicState {
-    /// Its name in the API and in the store.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "RUNNING",
-            Self::Compensating => "COMPENSATING",
-            Self::Succeeded => "SUCCEEDED",
-            Self::Compensated => "COMPENSATED",
-            Self::Stuck => "STUCK",
-            Self::Forced => "FORCED",
-        }
-    }
-
-    /// Whether nothing will ever happen again.
-    #[must_use]
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Compensated | Self::Forced)
-    }
 }
 
 impl Saga {

@@ -28,7 +28,7 @@ pub struct Start {
 /// # Errors
 /// Every rule that the start breaks.
 pub fn begin(start: Start, now: Timestamp) -> Result<(Tcc, Decision), Vec<Violation>> {
-    let wrong = check_start(&start);
+    let wrong = start.check();
     if wrong.is_empty() {
         let mut draft = began(start, now);
         advance(&mut draft);
@@ -67,6 +67,14 @@ pub fn difference(tcc: &Tcc, start: &Start) -> Option<&'static str> {
         Some("deadline")
     } else {
         None
+    }
+}
+
+impl Start {
+    /// Every rule that it breaks.
+    #[must_use]
+    pub fn check(&self) -> Vec<Violation> {
+        check_start(self)
     }
 }
 

@@ -81,8 +81,8 @@ impl Participant {
 
     fn count(&self, phase: Phase) {
         let counter = match phase {
-            Phase::Undo => &self.undo,
-            Phase::Do | Phase::Unspecified => &self.forward,
+            Phase::Undo | Phase::Cancel => &self.undo,
+            Phase::Do | Phase::Try | Phase::Confirm | Phase::Unspecified => &self.forward,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

@@ -4,14 +4,13 @@
 use std::time::Instant;
 
 use amends_core::id::{Gid, RecordNo};
-use amends_core::saga::begin;
 
 use super::Shard;
 use crate::engine::error::EngineError;
 use crate::engine::live::{Live, View, Waiter};
 use crate::engine::message::{Accepted, Reply, StartFailed, Until};
 use crate::engine::seat::Seat;
-use crate::engine::start::{Start, difference};
+use crate::engine::start::Birth;
 use crate::engine::stopwatch::Stopwatch;
 
 impl Shard {
@@ -19,16 +18,16 @@ impl Shard {
     /// how it ends, and not how it begins.
     pub(super) fn start(
         &mut self,
-        start: Start,
+        start: Birth,
         seat: Seat,
         end: Option<Reply<Option<View>>>,
         asked: Instant,
         reply: Reply<Result<Accepted, StartFailed>>,
     ) {
-        let gid = start.gid.clone();
+        let gid = start.gid().clone();
         let looks = end.is_none();
         if let Some(live) = self.live.get_mut(&gid) {
-            if let Some(difference) = difference(&live.saga, &start) {
+            if let Some(difference) = start.difference(&live.transaction) {
                 let gid = gid.to_string();
                 let error = EngineError::AlreadyExists { gid, difference };
                 let _ = reply.send(Err(StartFailed::Error(error)));
@@ -53,25 +52,15 @@ impl Shard {
         }
     }
 
-    fn begin(&mut self, start: Start, seat: Seat, asked: Instant, waiter: Waiter) {
-        let Start {
-            gid,
-            definition,
-            input,
-            deadline,
-        } = start;
+    fn begin(&mut self, start: Birth, seat: Seat, asked: Instant, waiter: Waiter) {
+        let gid = start.gid().clone();
         let watch = Stopwatch::start(asked, self.parts.clock.monotonic());
-        let (saga, mut decision) = begin(
-            gid.clone(),
-            definition,
-            input.compact(),
-            deadline,
-            self.parts.clock.now(),
-        );
-        if let Some(began) = decision.records.first_mut() {
-            began.took = Some(watch.parts().took());
-        }
-        let mut live = Live::new(saga, seat, self.next_stay(), RecordNo(0), watch);
+        let took = watch.parts().took();
+        let (transaction, decision) = match start.begin(self.parts.clock.now(), took) {
+            Ok(begun) => begun,
+            Err(wrong) => return waiter.fail(EngineError::Invalid(wrong)),
+        };
+        let mut live = Live::new(transaction, seat, self.next_stay(), RecordNo(0), watch);
         let ready = live.take(decision);
         live.when_durable(waiter);
         let begun = live.watch.since();
@@ -90,14 +79,7 @@ impl Shard {
             live.left();
             return;
         }
-        let saga = &live.saga;
-        let deadline = saga.deadline().map(|at| at.since(saga.began_at()));
-        let start = Start {
-            gid: gid.clone(),
-            definition: saga.definition().clone(),
-            input: saga.input().clone(),
-            deadline,
-        };
+        let start = Birth::of(&live.transaction);
         for waiter in live.into_waiters() {
             match waiter {
                 Waiter::Start { reply, .. } => {

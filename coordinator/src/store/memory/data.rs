@@ -123,7 +123,7 @@ impl Data {
 
     pub(super) fn is_referred_to(&self, definition: &DefinitionHash) -> bool {
         let mut rows = self.rows.values();
-        rows.any(|row| row.summary.definition == *definition)
+        rows.any(|row| row.summary.definition.as_ref() == Some(definition))
     }
 
     fn put(&mut self, row: Stored) {
@@ -162,10 +162,14 @@ impl Data {
 
 fn matches(filter: &ListFilter, row: &Stored) -> bool {
     let Summary {
-        state, created_at, ..
+        kind,
+        state,
+        created_at,
+        ..
     } = row.summary;
     let name = &row.summary.definition_name;
-    (filter.states.is_empty() || filter.states.contains(&state))
+    (filter.kinds.is_empty() || filter.kinds.contains(&kind))
+        && (filter.states.is_empty() || filter.states.contains(&state))
         && filter.definition_name.as_ref().is_none_or(|it| it == name)
         && filter.created_from.is_none_or(|from| created_at >= from)
         && filter

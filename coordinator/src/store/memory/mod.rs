@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use amends_core::id::{Generation, Gid};
-use amends_core::saga::{DefinitionHash, PublicState};
+use amends_core::public_state::PublicState;
+use amends_core::saga::DefinitionHash;
 use amends_core::time::{Millis, Timestamp};
 
 use self::data::{Data, KeptDefinition};

@@ -12,7 +12,8 @@ mod open;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use amends_core::id::{Generation, Gid};
-use amends_core::saga::{DefinitionHash, PublicState};
+use amends_core::public_state::PublicState;
+use amends_core::saga::DefinitionHash;
 use amends_core::time::{Millis, Timestamp};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnectOptions;

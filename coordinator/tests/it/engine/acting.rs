@@ -1,8 +1,8 @@
 //! Looking at transactions and acting on them, wherever they are.
 
 use amends_coordinator::clock::runtime_now;
-use amends_coordinator::engine::EngineError;
-use amends_core::saga::{Command, PublicState};
+use amends_coordinator::engine::{Command, EngineError};
+use amends_core::saga::PublicState;
 
 use super::script::{Reply, later, no, ok, unknown};
 use super::world::{LONG, Run, World, chain, gid};
@@ -21,8 +21,8 @@ fn force() -> Command {
 }
 
 fn undone(step: &str) -> Command {
-    Command::MarkUndone {
-        step: step.to_owned(),
+    Command::MarkDone {
+        branch: step.to_owned(),
         operator: "olga".to_owned(),
         reason: "by phone".to_owned(),
     }
@@ -31,7 +31,7 @@ fn undone(step: &str) -> Command {
 /// What the engine says to a command: the state, or the code of the error.
 async fn act(run: &Run, id: &str, command: Command) -> String {
     match run.engine.command(&gid(id), command).await {
-        Ok(view) => view.saga.public_state().as_str().to_owned(),
+        Ok(view) => view.transaction.public_state().as_str().to_owned(),
         Err(error) => error.code().to_owned(),
     }
 }
@@ -106,7 +106,7 @@ async fn what_another_has_is_shown_but_not_touched() {
     let view = other.engine.get(&gid("g")).await.unwrap();
     assert_eq!(view.foreign_owner.unwrap().0, "a");
     let waited = other.engine.wait(&gid("g"), runtime_now()).await.unwrap();
-    assert_eq!(waited.saga.public_state(), PublicState::Running);
+    assert_eq!(waited.transaction.public_state(), PublicState::Running);
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn watching_shows_changes_up_to_the_end() {
         seen.push(view.changes);
     }
     assert!(seen.is_sorted_by(|a, b| a < b), "{seen:?}");
-    assert_eq!(view.saga.public_state(), PublicState::Succeeded);
+    assert_eq!(view.transaction.public_state(), PublicState::Succeeded);
     assert!(
         run.change("g", view.changes).await.is_none(),
         "it has left memory"
@@ -155,7 +155,7 @@ async fn a_stuck_undo_goes_on_after_retry_or_is_declared_done() {
     let run = world.run("a");
     for (id, command) in [("retried", Command::Retry), ("declared", undone("a"))] {
         let mut view = run.start(id, &chain(&["a", "b"])).await.view;
-        while view.saga.public_state() != PublicState::Stuck {
+        while view.transaction.public_state() != PublicState::Stuck {
             view = run.change(id, view.changes).await.unwrap();
         }
         // Its slow retries may be quicker than the operator: either way it ends.

@@ -1,9 +1,9 @@
 //! A store that fails, for a moment or for a while.
 
 use amends_coordinator::clock::runtime_now;
-use amends_coordinator::engine::EngineError;
+use amends_coordinator::engine::{Command, EngineError};
 use amends_coordinator::store::memory::Fault;
-use amends_core::saga::{Command, PublicState};
+use amends_core::saga::PublicState;
 
 use super::script::{Reply, no, ok};
 use super::world::{World, chain, gid, start};
@@ -76,9 +76,9 @@ async fn an_end_counts_once_it_is_durable() {
     world.script.release("g do a", ok());
     assert!(hold.reached().await);
     let seen = run.engine.get(&gid("g")).await.unwrap();
-    assert_eq!(seen.saga.public_state(), PublicState::Running);
+    assert_eq!(seen.transaction.public_state(), PublicState::Running);
     let waited = run.engine.wait(&gid("g"), runtime_now()).await.unwrap();
-    assert_eq!(waited.saga.public_state(), PublicState::Running);
+    assert_eq!(waited.transaction.public_state(), PublicState::Running);
     let late = run.engine.command(&gid("g"), Command::Retry).await;
     assert!(matches!(late, Err(EngineError::Rejected(_))), "{late:?}");
     let again = run.starting("g", &chain(&["a"]));

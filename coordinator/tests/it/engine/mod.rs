@@ -8,4 +8,5 @@ mod restart;
 mod script;
 mod sleeping;
 mod starting;
+mod tcc;
 mod world;

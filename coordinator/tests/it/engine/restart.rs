@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_coordinator::clock::runtime_now;
-use amends_coordinator::engine::EngineError;
+use amends_coordinator::engine::{Command, EngineError};
 use amends_coordinator::store::memory::Fault;
 use amends_coordinator::store::{Append, Incarnation, ListFilter, Store, Summary};
 use amends_core::id::{Generation, RecordNo};
 use amends_core::payload::Payload;
-use amends_core::saga::{Command, CompiledSaga, PublicState, begin, write_records};
+use amends_core::public_state::Kind;
+use amends_core::saga::{CompiledSaga, PublicState, begin, write_records};
 use amends_core::time::Timestamp;
 
 use super::script::{PATIENCE, Reply, Script, no, ok};
@@ -154,8 +155,9 @@ fn row(world: &World, id: &str, records: Option<&str>) -> Append {
         last: RecordNo(1),
         records: records.map_or_else(|| write_records(&decision.records), str::to_owned),
         summary: Summary {
+            kind: Kind::Saga,
             state: PublicState::Running,
-            definition: saga.hash().clone(),
+            definition: Some(saga.hash().clone()),
             definition_name: "test".to_owned(),
             definition_version: 1,
             cause: None,

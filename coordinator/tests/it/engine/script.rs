@@ -9,6 +9,7 @@ use amends_core::answer::{Answer, Failure};
 use amends_core::id::Gid;
 use amends_core::payload::Payload;
 use amends_core::saga::{Call, Phase};
+use amends_core::tcc;
 use amends_core::time::Millis;
 use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
@@ -35,7 +36,7 @@ type Rule = Box<dyn Fn(&Asked<'_>) -> Option<Reply> + Send + Sync>;
 /// Records every call in the order in which they begin.
 pub(super) struct Script {
     rule: Mutex<Rule>,
-    calls: Mutex<Vec<(String, Call)>>,
+    calls: Mutex<Vec<(String, Option<Call>)>>,
     counts: Mutex<HashMap<String, usize>>,
     held: Mutex<HashMap<String, Vec<oneshot::Sender<Answer>>>>,
     count: watch::Sender<usize>,
@@ -70,11 +71,11 @@ impl Script {
         counts.get(key).copied().unwrap_or_default()
     }
 
-    /// The last call of this kind.
+    /// The last call of this kind, of a saga.
     pub(super) fn last(&self, key: &str) -> Call {
         let calls = self.calls.lock().unwrap();
         let found = calls.iter().rev().find(|(it, _)| it == key);
-        found.expect(key).1.clone()
+        found.expect(key).1.clone().expect(key)
     }
 
     /// Waits until this call has been made so often.
@@ -94,6 +95,30 @@ impl Script {
     }
 }
 
+impl Script {
+    /// `call` is kept, where it is a saga's.
+    async fn answer(&self, key: String, call: Option<&Call>) -> Called {
+        let nth = self.count(&key) + 1;
+        let reply = (self.rule.lock().unwrap())(&Asked { key: &key, nth });
+        let mut held = None;
+        if matches!(reply, Some(Reply::Held)) {
+            let (sender, receiver) = oneshot::channel();
+            let mut all = self.held.lock().unwrap();
+            all.entry(key.clone()).or_default().push(sender);
+            held = Some(receiver);
+        }
+        *self.counts.lock().unwrap().entry(key.clone()).or_default() += 1;
+        self.calls.lock().unwrap().push((key, call.cloned()));
+        self.count.send_modify(|count| *count += 1);
+        let answer = match (reply, held) {
+            (Some(Reply::Now(answer)), _) => answer,
+            (_, Some(held)) => held.await.unwrap_or_else(|_| unknown()),
+            _ => ok(),
+        };
+        answer.into()
+    }
+}
+
 impl Caller for Script {
     fn call<'a>(&'a self, gid: &'a Gid, call: &'a Call) -> BoxFuture<'a, Called> {
         let phase = match call.phase {
@@ -101,26 +126,17 @@ impl Caller for Script {
             Phase::Undo => "undo",
         };
         let key = format!("{gid} {phase} {}", call.name);
-        Box::pin(async move {
-            let nth = self.count(&key) + 1;
-            let reply = (self.rule.lock().unwrap())(&Asked { key: &key, nth });
-            let mut held = None;
-            if matches!(reply, Some(Reply::Held)) {
-                let (sender, receiver) = oneshot::channel();
-                let mut all = self.held.lock().unwrap();
-                all.entry(key.clone()).or_default().push(sender);
-                held = Some(receiver);
-            }
-            *self.counts.lock().unwrap().entry(key.clone()).or_default() += 1;
-            self.calls.lock().unwrap().push((key, call.clone()));
-            self.count.send_modify(|count| *count += 1);
-            let answer = match (reply, held) {
-                (Some(Reply::Now(answer)), _) => answer,
-                (_, Some(held)) => held.await.unwrap_or_else(|_| unknown()),
-                _ => ok(),
-            };
-            answer.into()
-        })
+        Box::pin(self.answer(key, Some(call)))
+    }
+
+    fn call_branch<'a>(&'a self, gid: &'a Gid, call: &'a tcc::Call) -> BoxFuture<'a, Called> {
+        let phase = match call.phase {
+            tcc::Phase::Try => "try",
+            tcc::Phase::Confirm => "confirm",
+            tcc::Phase::Cancel => "cancel",
+        };
+        let key = format!("{gid} {phase} {}", call.name);
+        Box::pin(self.answer(key, None))
     }
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use amends_coordinator::clock::runtime_now;
+use amends_coordinator::engine::Command;
 use amends_coordinator::worker::Next;
-use amends_core::saga::{Command, PublicState};
+use amends_core::saga::PublicState;
 use amends_core::time::Millis;
 
 use super::script::{Reply, later, ok};
@@ -73,7 +74,7 @@ async fn waiting_outlives_a_sleep() {
     world.pass(LONG, &run).await;
     run.wake().await;
     let view = waiting.await.unwrap().unwrap();
-    assert_eq!(view.saga.public_state(), PublicState::Succeeded);
+    assert_eq!(view.transaction.public_state(), PublicState::Succeeded);
 }
 
 /// Without new records only the summary is written.
@@ -83,8 +84,8 @@ async fn one_that_was_woken_for_nothing_goes_back_to_sleep() {
     let run = world.run("a");
     asleep(&world, &run, "g").await;
     let before = world.stored("g").await;
-    let nonsense = Command::MarkUndone {
-        step: "nonsense".to_owned(),
+    let nonsense = Command::MarkDone {
+        branch: "nonsense".to_owned(),
         operator: String::new(),
         reason: "none".to_owned(),
     };
@@ -168,7 +169,15 @@ async fn ten_thousand_sleepers_need_little_memory_and_all_come_back() {
         futures_util::future::join_all(some.iter().map(|id| next.change(id, 0))).await;
     }
     for id in &ids {
-        while next.engine.get(&gid(id)).await.unwrap().saga.public_state() == PublicState::Running {
+        while next
+            .engine
+            .get(&gid(id))
+            .await
+            .unwrap()
+            .transaction
+            .public_state()
+            == PublicState::Running
+        {
             world.pass(Duration::from_secs(1), &next).await;
             next.wake().await;
             if next.change(id, 0).await.is_some() {

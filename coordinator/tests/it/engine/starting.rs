@@ -15,7 +15,7 @@ async fn check_again(run: &Run, when: &str) {
     let first = start("g", &chain(&["a"]));
     let again = run.engine.start(first.clone()).await.unwrap();
     assert!(!again.created, "{when}");
-    assert_eq!(again.view.saga.gid().as_str(), "g");
+    assert_eq!(again.view.transaction.gid().as_str(), "g");
     let definition = Start {
         definition: chain(&["other"]),
         ..first.clone()

@@ -118,8 +118,12 @@ impl Run {
     pub(super) async fn ended(&self, id: &str) -> PublicState {
         let deadline = runtime_now() + PATIENCE;
         let view = self.engine.wait(&gid(id), deadline).await.unwrap();
-        assert!(view.saga.is_ended(), "{id} did not end: {:?}", view.saga);
-        view.saga.public_state()
+        assert!(
+            view.transaction.is_ended(),
+            "{id} did not end: {:?}",
+            view.transaction
+        );
+        view.transaction.public_state()
     }
 
     /// Waits until a transaction has left memory without an end.
@@ -127,7 +131,7 @@ impl Run {
         let mut seen = 0;
         while let Some(view) = self.change(id, seen).await {
             assert!(
-                !view.saga.is_ended(),
+                !view.transaction.is_ended(),
                 "{id} ended instead of falling asleep"
             );
             seen = view.changes;

@@ -13,6 +13,7 @@ use amends_core::message::{DeliveryState, MessageId, MessageState, Tag};
 use amends_core::payload::Payload;
 use amends_core::saga::{Broadcast, Call, Phase, Via};
 use amends_core::target::Target;
+use amends_core::tcc;
 use amends_proto::v1;
 use futures_util::future::BoxFuture;
 use prost::Message as _;
@@ -30,6 +31,10 @@ impl Caller for Direct {
     fn call<'a>(&'a self, _gid: &'a Gid, _call: &'a Call) -> BoxFuture<'a, Called> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Box::pin(async { Answer::Refused(Failure::new("CALLED", "")).into() })
+    }
+
+    fn call_branch<'a>(&'a self, _gid: &'a Gid, _call: &'a tcc::Call) -> BoxFuture<'a, Called> {
+        unreachable!("commands are of sagas")
     }
 }
 

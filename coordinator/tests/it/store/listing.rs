@@ -1,11 +1,11 @@
 //! Lists: filters and pages.
 
 use amends_coordinator::store::{ListFilter, Store};
-use amends_core::saga::PublicState;
+use amends_core::public_state::{Kind, PublicState};
 use amends_core::time::Timestamp;
 
 use super::place::Place;
-use super::samples::{asleep, begin, begin_at, end, gid, with_cause, write};
+use super::samples::{asleep, begin, begin_at, begin_tcc, end, gid, with_cause, write};
 
 async fn list(store: &dyn Store, filter: &ListFilter) -> Vec<String> {
     let listed = store.list(filter).await.unwrap();
@@ -58,6 +58,21 @@ pub(super) async fn every_filter_filters(place: &Place) {
     check(states(&[Forced, Compensating]), &[]).await;
     check(named("shop.refund"), &["refund-1"]).await;
     check(named("shop.re%"), &[]).await;
+    let kinds = |kinds: &[Kind]| ListFilter {
+        kinds: kinds.to_vec(),
+        ..all()
+    };
+    let mut prepared = begin_tcc("pay-1", 60);
+    prepared.summary.state = PublicState::Prepared;
+    let mut confirming = begin_tcc("pay-2", 70);
+    confirming.summary.state = PublicState::Confirming;
+    write(store.as_ref(), &[prepared, confirming]).await;
+    check(kinds(&[Kind::Tcc]), &["pay-2", "pay-1"]).await;
+    check(states(&[PublicState::Confirming]), &["pay-2"]).await;
+    let sagas = ["order-3", "order-2", "refund-1", "order-1"];
+    check(kinds(&[Kind::Saga]), &sagas).await;
+    let both = [&["pay-2", "pay-1"][..], &sagas].concat();
+    check(kinds(&[Kind::Tcc, Kind::Saga]), &both).await;
     check(named("a\0"), &[]).await;
     let between = ListFilter {
         created_from: Some(Timestamp(20)),

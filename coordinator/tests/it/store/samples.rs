@@ -4,7 +4,8 @@ use amends_coordinator::store::{
     Append, Appended, Store, Stored, StoredDefinition, Summary, SummaryCause,
 };
 use amends_core::id::{Generation, Gid, RecordNo};
-use amends_core::saga::{DefinitionHash, PublicState};
+use amends_core::public_state::{Kind, PublicState};
+use amends_core::saga::DefinitionHash;
 use amends_core::time::Timestamp;
 
 pub(super) fn gid(text: &str) -> Gid {
@@ -20,8 +21,9 @@ pub(super) fn begin(id: &str) -> Append {
         last: RecordNo(2),
         records: r#"[{"begun":1},{"called":2}]"#.to_owned(),
         summary: Summary {
+            kind: Kind::Saga,
             state: PublicState::Running,
-            definition: DefinitionHash("hash-1".into()),
+            definition: Some(DefinitionHash("hash-1".into())),
             definition_name: "shop.order".to_owned(),
             definition_version: 3,
             cause: None,
@@ -31,6 +33,15 @@ pub(super) fn begin(id: &str) -> Append {
             wake_at: None,
         },
     }
+}
+
+/// The same of a TCC, which runs no definition.
+pub(super) fn begin_tcc(id: &str, created_at: i64) -> Append {
+    let mut item = begin_at(id, created_at);
+    item.summary.kind = Kind::Tcc;
+    item.summary.definition = None;
+    item.summary.definition_version = 0;
+    item
 }
 
 pub(super) fn begin_at(id: &str, created_at: i64) -> Append {
