@@ -153,8 +153,9 @@ impl Live {
         self.wake = None;
         if self.transaction.is_ended() {
             // What was decided before the end and has not begun is not wanted any more.
-            self.held
-                .retain(|(_, (_, effect))| matches!(effect, Effect::Accept { .. }));
+            self.held.retain(|(_, (_, effect))| {
+                matches!(effect, Effect::Accept { .. } | Effect::Finish { .. })
+            });
         }
         let mut ready = Vec::new();
         let now = self.watch.since();

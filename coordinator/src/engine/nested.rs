@@ -45,10 +45,7 @@ async fn put(engine: &Engine, parent: Parent, tell: &Tell) -> Result<Answer, Eng
             .tcc()
             .is_some_and(|tcc| tcc.parent() == Some(&parent)),
         Err(EngineError::NotFound(_)) => false,
-        Err(_) => {
-            known?;
-            false
-        }
+        Err(_) => return known.map(|_| Answer::InProgress { retry_after: None }),
     };
     if !is_child {
         return Ok(match verdict {

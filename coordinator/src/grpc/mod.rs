@@ -98,22 +98,7 @@ pub fn routes(
     let limit = request_limit(max_body_bytes);
     let store = engine.store().clone();
     let check = auth::Check::new(token);
-    let sagas = SagaServiceServer::new(saga::Sagas {
-        engine: engine.clone(),
-        max_bytes: max_body_bytes,
-        allow: allow.clone(),
-    })
-    .max_decoding_message_size(limit);
-    let tccs = TccServiceServer::new(tcc::Tccs {
-        engine: engine.clone(),
-        max_bytes: max_body_bytes,
-        allow,
-    })
-    .max_decoding_message_size(limit);
-    let transactions = TransactionServiceServer::new(transaction::Transactions {
-        engine: engine.clone(),
-    })
-    .max_decoding_message_size(limit);
+    let transactional = transactional(&engine, allow, max_body_bytes, &check);
     let registrations = RegistryServiceServer::new(registry::Registrations { registry, store })
         .max_decoding_message_size(limit);
     let message_api = message::MessageApi {
@@ -147,9 +132,7 @@ pub fn routes(
         .register_encoded_file_descriptor_set(amends_proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let routes = Routes::new(InterceptedService::new(sagas, check.clone()))
-        .add_service(InterceptedService::new(tccs, check.clone()))
-        .add_service(InterceptedService::new(transactions, check.clone()))
+    let routes = transactional
         .add_service(InterceptedService::new(registrations, check.clone()))
         .add_service(InterceptedService::new(publishing, check.clone()))
         .add_service(InterceptedService::new(half_messages, check.clone()))
@@ -160,6 +143,35 @@ pub fn routes(
         .add_service(health_service)
         .add_service(reflection);
     Ok((routes, health))
+}
+
+/// The services that begin transactions, show them and act on them.
+fn transactional(
+    engine: &Engine,
+    allow: AllowList,
+    max_body_bytes: u64,
+    check: &auth::Check,
+) -> Routes {
+    let limit = request_limit(max_body_bytes);
+    let sagas = SagaServiceServer::new(saga::Sagas {
+        engine: engine.clone(),
+        max_bytes: max_body_bytes,
+        allow: allow.clone(),
+    })
+    .max_decoding_message_size(limit);
+    let tccs = TccServiceServer::new(tcc::Tccs {
+        engine: engine.clone(),
+        max_bytes: max_body_bytes,
+        allow,
+    })
+    .max_decoding_message_size(limit);
+    let transactions = TransactionServiceServer::new(transaction::Transactions {
+        engine: engine.clone(),
+    })
+    .max_decoding_message_size(limit);
+    Routes::new(InterceptedService::new(sagas, check.clone()))
+        .add_service(InterceptedService::new(tccs, check.clone()))
+        .add_service(InterceptedService::new(transactions, check.clone()))
 }
 
 /// The largest request, in bytes.

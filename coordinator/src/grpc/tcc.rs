@@ -46,7 +46,7 @@ impl TccService for Tccs {
             gid: gid_of(&request.gid, &request.request_id)?,
             name: request.name,
             deadline: read::span("deadline", request.deadline)?.unwrap_or(DEFAULT_DEADLINE),
-            parent: request.parent.map(parent).transpose()?,
+            parent: request.parent.as_ref().map(parent).transpose()?,
         };
         let started = self.engine.begin_tcc(start).await?;
         Ok(Response::new(v1::BeginTccResponse {
@@ -230,7 +230,7 @@ fn until(wait: Option<prost_types::Duration>) -> Result<Option<Instant>, Status>
     Ok(wait.map(|wait| runtime_now() + Duration::from(wait).min(MAX_WAIT)))
 }
 
-fn parent(parent: v1::TccParent) -> Result<Parent, Status> {
+fn parent(parent: &v1::TccParent) -> Result<Parent, Status> {
     let gid = Gid::new(&parent.gid);
     Ok(Parent {
         gid: gid.map_err(|bad| invalid("parent.gid", "GID_INVALID", bad.to_string()))?,

@@ -1,12 +1,31 @@
 //! Which transactions are meant.
 
-use amends_proto::v1::TransactionState;
+use amends_proto::v1::{TransactionKind, TransactionState};
 use clap::{Args, ValueEnum};
+
+/// The kinds of transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum KindArg {
+    /// Run from a definition
+    Saga,
+    /// Branches that are tried, then all confirmed or all cancelled
+    Tcc,
+}
+
+impl KindArg {
+    /// As the API numbers it.
+    pub(super) fn to_proto(self) -> i32 {
+        i32::from(match self {
+            Self::Saga => TransactionKind::Saga,
+            Self::Tcc => TransactionKind::Tcc,
+        })
+    }
+}
 
 /// The public states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum StateArg {
-    /// Recorded, not yet begun
+    /// TCC under a parent: everything is held, and the parent decides
     Prepared,
     /// Going forward
     Running,

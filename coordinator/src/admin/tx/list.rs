@@ -3,7 +3,7 @@
 use amends_proto::v1::{ListTransactionsRequest, TransactionSummary};
 use clap::Args;
 
-use super::filter::StateArg;
+use super::filter::{KindArg, StateArg};
 use crate::admin::args::{Extent, Since};
 use crate::admin::connect::Remote;
 use crate::admin::error::{CommandError, note};
@@ -20,7 +20,10 @@ pub(super) struct ListArgs {
     /// Only this state; several with commas
     #[arg(long, value_enum, ignore_case = true, value_delimiter = ',')]
     state: Vec<StateArg>,
-    /// Only this definition
+    /// Only this kind; several with commas
+    #[arg(long, value_enum, ignore_case = true, value_delimiter = ',')]
+    kind: Vec<KindArg>,
+    /// Only this definition, or this name of a TCC
     #[arg(long, value_name = "NAME")]
     definition: Option<String>,
     /// Only those created since: a time span such as 1h, or a time such as 2026-01-31T08:00:00Z
@@ -37,6 +40,7 @@ impl ListArgs {
     fn request(&self) -> ListTransactionsRequest {
         ListTransactionsRequest {
             states: self.state.iter().map(|state| state.to_proto()).collect(),
+            kinds: self.kind.iter().map(|kind| kind.to_proto()).collect(),
             definition: self.definition.clone().unwrap_or_default(),
             created_after: self.since.map(Since::to_proto),
             gid_prefix: self.prefix.clone().unwrap_or_default(),

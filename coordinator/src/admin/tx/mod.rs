@@ -67,7 +67,8 @@ enum TxCommand {
     Retry(RetryArgs),
     /// End transactions by hand, as they are
     Force(ForceArgs),
-    /// Declare one step undone by hand
+    /// Declare one step undone by hand; of a TCC: one branch confirmed or cancelled
+    #[command(visible_alias = "mark-done")]
     MarkUndone(MarkUndoneArgs),
 }
 

@@ -38,7 +38,11 @@ fn text(transaction: &Transaction) -> String {
         ("state", state(summary.state()).to_owned()),
         (
             "definition",
-            format!("{} v{}", summary.definition, summary.version),
+            match summary.version {
+                // A TCC has a name only.
+                0 => summary.definition.clone(),
+                version => format!("{} v{version}", summary.definition),
+            },
         ),
         ("created", show::time(summary.create_time.as_ref())),
         ("updated", show::time(summary.update_time.as_ref())),

@@ -71,8 +71,6 @@ pub(super) async fn every_filter_filters(place: &Place) {
     check(states(&[PublicState::Confirming]), &["pay-2"]).await;
     let sagas = ["order-3", "order-2", "refund-1", "order-1"];
     check(kinds(&[Kind::Saga]), &sagas).await;
-    let both = [&["pay-2", "pay-1"][..], &sagas].concat();
-    check(kinds(&[Kind::Tcc, Kind::Saga]), &both).await;
     check(named("a\0"), &[]).await;
     let between = ListFilter {
         created_from: Some(Timestamp(20)),
