@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use amends::Conn;
+use axum::http::{Method, StatusCode};
 
 use super::{LOOK_EVERY, MAX_SETTLE, all_in, provider};
 use crate::domain::{Cents, GoodsId, PayId, PaymentState, PlaceOrder, UserId, shipping_fee};
@@ -19,6 +20,8 @@ const PAYMENTS: i64 = 200;
 const GOODS: GoodsId = GoodsId::new(345_959_443_973_935_106);
 const FIRST_USER: i64 = 600_000_000_000_000_001;
 const PRICE: Cents = Cents::units(50);
+/// How often a customer asks for a payment to be begun.
+const MAX_ATTEMPTS: usize = 20;
 
 /// Who dies, one after the other, each when so many more payments are made.
 const VICTIMS: [Role; 4] = [Role::Pay, Role::User, Role::Order, Role::PayLog];
@@ -74,7 +77,15 @@ fn begin(
     let (front, provider) = (stage.world.front(), provider(stage));
     let path = format!("/orders/{}/pay", order.order_id);
     tokio::spawn(async move {
-        let answer = crate::http::send(front, axum::http::Method::POST, &path, None).await?;
+        let mut answer = crate::http::send(front, Method::POST, &path, None).await?;
+        for _ in 1..MAX_ATTEMPTS {
+            if answer.status != StatusCode::SERVICE_UNAVAILABLE.as_u16() {
+                break;
+            }
+            // So many at once: a customer who is told that a part is away asks again.
+            tokio::time::sleep(LOOK_EVERY).await;
+            answer = crate::http::send(front, Method::POST, &path, None).await?;
+        }
         expect_answer(&answer, 201, "")?;
         let pay: PayId = answer
             .text("pay_id")
