@@ -74,6 +74,7 @@ fn broker(config: &Config) -> Result<Option<Arc<dyn ExternalBroker>>, ServeError
         tls_ca: config.broker.tls_ca.clone(),
         lanes: config.broker.lanes,
         heartbeat: config.broker.heartbeat,
+        prefix: config.broker.prefix.as_str().to_owned(),
         ..RabbitOptions::new(url.clone())
     };
     let broker = RabbitMq::start(&options, Arc::new(SystemClock))?;

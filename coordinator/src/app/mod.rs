@@ -7,6 +7,7 @@
 
 mod build;
 mod error;
+mod metrics;
 mod running;
 mod server;
 

@@ -20,11 +20,13 @@ use crate::participant::{Outbound, Registry};
 use crate::worker::{self, Cleaner, Lease, MessageCleaner, Outbox, Recovery, Sleepers, Sweeper};
 
 use super::error::ServeError;
+use super::metrics::{self, Told};
 use super::{build, now, server};
 
 /// A running coordinator. Dropping it stops it at once, as a crash would.
 pub struct Coordinator {
     address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
     grace: Duration,
     engine: Engine,
     messages: Messages,
@@ -48,6 +50,11 @@ impl Coordinator {
         let started_at = now();
         let incarnation = build::incarnation();
         let (listener, address) = server::listen(&config.server).await?;
+        let metrics = match config.metrics.listen {
+            Some(address) => Some(metrics::listen(address).await?),
+            None => None,
+        };
+        let metrics_address = metrics.as_ref().map(|(_, address)| *address);
         let tls = server::tls(&config.server)?;
         let token = build::token(&config)?;
         let stores = build::store(&config, incarnation.clone()).await?;
@@ -92,6 +99,13 @@ impl Coordinator {
             &stop_workers,
         );
         start_message_workers(&config, &messages, &halves, &mut workers, &stop_workers);
+        if let Some((listener, _)) = metrics {
+            let told = Told {
+                engine: engine.clone(),
+                messages: messages.clone(),
+            };
+            workers.spawn(metrics::serve(listener, told, stop_workers.clone()));
+        }
         let server = server::start(
             listener,
             &routes,
@@ -101,6 +115,7 @@ impl Coordinator {
         );
         Ok(Self {
             address,
+            metrics_address,
             grace: config.server.shutdown_grace,
             engine,
             messages,
@@ -119,6 +134,12 @@ impl Coordinator {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its numbers can be read, if anywhere.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Runs until `stop` is done, then stops cleanly.

@@ -132,6 +132,16 @@ pub trait ExternalBroker: Send + Sync + 'static {
         batch: &'a [SharedMessage],
     ) -> BoxFuture<'a, Vec<Carried>>;
 
+    /// How many messages wait for each group and were given out to nobody, one answer for each;
+    /// `None` where the broker knows of no such group.
+    ///
+    /// # Errors
+    /// The broker cannot be asked.
+    fn depths<'a>(
+        &'a self,
+        groups: &'a [(GroupName, Topic)],
+    ) -> BoxFuture<'a, Result<Vec<Option<u32>>, BrokerError>>;
+
     /// Begins to receive a group's messages, at most `window` unacknowledged.
     fn consume<'a>(
         &'a self,

@@ -29,7 +29,9 @@ pub use error::{ConfigError, Problem};
 pub use layers::{Setting, Source};
 pub use load::{Loaded, Sources, load};
 pub use print::{Row, defaults_toml};
-pub use schema::{Broker, Config, Engine, Half, Log, Participants, Retention, Server, Store};
+pub use schema::{
+    Broker, Config, Engine, Half, Log, Metrics, Participants, Retention, Server, Store,
+};
 pub use secret::Secret;
 pub use store_url::StoreUrl;
-pub use types::{ByteSize, GiveUp, LogFilter, LogFormat, Migrate, Services};
+pub use types::{ByteSize, GiveUp, LogFilter, LogFormat, Migrate, NamePrefix, Services};

@@ -14,7 +14,7 @@ use super::broker_url::BrokerUrl;
 use super::error::Problem;
 use super::layers::Layers;
 use super::store_url::StoreUrl;
-use super::types::{ByteSize, GiveUp, LogFilter, LogFormat, Migrate, Services};
+use super::types::{ByteSize, GiveUp, LogFilter, LogFormat, Migrate, NamePrefix, Services};
 use super::value::Value;
 
 /// What is known about a key apart from its value.
@@ -145,6 +145,9 @@ schema! {
         /// Channels on which messages are published to RabbitMQ independently of each
         /// other. Messages of one order key share one.
         lanes: NonZeroU32 = "4",
+        /// What the names of all queues and exchanges at RabbitMQ begin with, so that coordinators with
+        /// different stores can share a vhost: letters, digits, - and _, at most 32.
+        prefix: NamePrefix = "",
         /// A RabbitMQ connection is given up when nothing was heard on it for twice this
         /// time. Below 5s it gives false alarms.
         heartbeat: Duration = "15s",
@@ -194,6 +197,12 @@ schema! {
         batch: NonZeroU32 = "500",
         /// The pause between two batches.
         interval: Duration = "10s",
+    }
+    /// Numbers for Prometheus and what reads like it.
+    metrics: Metrics {
+        /// Where GET /metrics is answered, in OpenMetrics text: IP address and port. Empty: nowhere. There is
+        /// no TLS and no token: whoever reaches it reads the numbers and the names of groups and topics.
+        listen: Option<SocketAddr> = "",
     }
     /// What the coordinator says about itself, on standard error.
     log: Log {

@@ -140,7 +140,34 @@ impl FromStr for LogFilter {
     }
 }
 
+/// What names begin with; may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamePrefix(String);
+
+impl NamePrefix {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for NamePrefix {
+    type Err = NotOfThisType;
+
+    fn from_str(text: &str) -> Result<Self, NotOfThisType> {
+        const MAX: usize = 32;
+        let legal = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        if text.len() <= MAX && text.chars().all(legal) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotOfThisType)
+        }
+    }
+}
+
 scalar_value! {
+    NamePrefix: "letters, digits, - and _, at most 32", |prefix| toml::Value::String(prefix.0.clone());
     ByteSize: "a size such as 512KiB or 1MiB", |size| toml::Value::String(size.to_string());
     Migrate: "auto, check or off", |migrate| toml::Value::String(migrate.to_string());
     GiveUp: "keep or discard", |what| toml::Value::String(what.to_string());
@@ -221,6 +248,21 @@ mod tests {
         ] {
             let size = text.parse::<ByteSize>().ok().map(|size| size.to_string());
             assert_eq!(size.as_deref(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn prefixes() {
+        for (text, valid) in [
+            ("", true),
+            ("shop-2_b", true),
+            (&"x".repeat(33), false),
+            ("a.b", false),
+            ("a/b", false),
+            ("a:b", false),
+            ("a b", false),
+        ] {
+            assert_eq!(text.parse::<NamePrefix>().is_ok(), valid, "{text}");
         }
     }
 

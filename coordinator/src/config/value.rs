@@ -109,6 +109,22 @@ impl Value for Option<PathBuf> {
     }
 }
 
+impl Value for Option<SocketAddr> {
+    const EXPECTED: &'static str = "an IP address and a port, such as 127.0.0.1:9464, or nothing";
+
+    fn read(raw: &toml::Value) -> Option<Self> {
+        match text(raw)?.as_str() {
+            "" => Some(None),
+            address => address.parse().ok().map(Some),
+        }
+    }
+
+    fn show(&self) -> toml::Value {
+        let address = self.map(|address| address.to_string());
+        toml::Value::String(address.unwrap_or_default())
+    }
+}
+
 impl Value for Duration {
     const EXPECTED: &'static str = "a time with its unit, such as 200ms, 5s, 10m, 1h or 7d";
 

@@ -166,16 +166,20 @@ fn hand_on(
     dispatchers: &Dispatchers,
     accepted: &Hints<Vec<Due>>,
 ) {
+    let counters = dispatchers.counters();
     let mut due = Vec::new();
     let new = |written: &Written| *written == Written::Done;
     for (candidate, _) in candidates.iter().zip(written).filter(|(_, it)| new(it)) {
         let message = &candidate.message;
+        counters.accepted.add(1);
         for group in &candidate.fanout {
             let offer = Offer::fresh(message.clone());
             dispatchers.offer(group, &message.topic, vec![offer]);
         }
         if candidate.fanout.is_empty() {
             due.push(Due::accepted(message.clone()));
+        } else {
+            counters.published.add(1);
         }
     }
     if !due.is_empty() {

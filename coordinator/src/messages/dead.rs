@@ -190,6 +190,7 @@ impl Messages {
             let writes = some.iter().map(write).collect();
             let (reply, answer) = oneshot::channel();
             let dispatchers = self.inner.dispatchers.clone();
+            let (who, why) = (actor.to_owned(), reason.to_owned());
             let done = Box::new(move |outcome: JobOutcome| {
                 let written = outcome.written();
                 for (it, _) in some
@@ -197,6 +198,7 @@ impl Messages {
                     .zip(&written)
                     .filter(|(_, it)| **it == Written::Done)
                 {
+                    told(it, &who, &why);
                     if let Some(offer) = offer(it) {
                         let topic = offer.message.topic.clone();
                         dispatchers.offer(&it.dead.group, &topic, vec![offer]);
@@ -228,6 +230,22 @@ fn place_in_time(ix: usize, per_second: u32, now: Timestamp) -> Option<Timestamp
             Some(now + Millis(after))
         }
     }
+}
+
+/// The log keeps it longer than the store keeps the letter.
+fn told(resolving: &Resolving, actor: &str, reason: &str) {
+    let dead = &resolving.dead;
+    let (what, new_id) = match &resolving.resolution {
+        Resolution::Resend { edited, .. } => {
+            let new_id = edited.as_ref().map(|edited| edited.id.as_str());
+            ("resent", new_id.unwrap_or(dead.message.id.as_str()))
+        }
+        Resolution::Discard => ("discarded", ""),
+    };
+    tracing::info!(
+        id = dead.id.0, message = %dead.message.id, group = %dead.group, new_id, actor, reason,
+        "a dead letter was {what}"
+    );
 }
 
 /// What its group's dispatcher is told.

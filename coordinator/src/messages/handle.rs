@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::counters::Counted;
 use super::dispatch::Dispatchers;
 use super::error::MessagesError;
 use super::hints::{Hints, hints};
@@ -168,6 +169,12 @@ impl Messages {
         &self.inner.clock
     }
 
+    /// What happened to messages since this was started.
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        self.inner.dispatchers.counters().read()
+    }
+
     /// How it stands with publishing.
     #[must_use]
     pub fn health(&self) -> MessagesHealth {
@@ -237,6 +244,7 @@ impl RelayParts {
                         writer: self.writer.clone(),
                         clock: self.clock.clone(),
                         options: self.options.clone(),
+                        counters: self.dispatchers.counters().clone(),
                     };
                     tasks.spawn(lane.run());
                 }
@@ -255,6 +263,7 @@ impl RelayParts {
             }
         }
         let outbox = Outbox::new(OutboxParts {
+            external: self.broker.is_some(),
             store: self.store,
             clock: self.clock,
             poll: self.options.poll,

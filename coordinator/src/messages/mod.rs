@@ -18,6 +18,7 @@
 mod accept;
 mod commands;
 mod consumer;
+mod counters;
 mod dead;
 mod dispatch;
 mod error;
@@ -34,6 +35,7 @@ mod writer;
 
 pub use commands::Commands;
 pub use consumer::{ConsumerHandle, Deliveries};
+pub use counters::Counted;
 pub use error::MessagesError;
 pub use half::{
     DecideHalf, HalfOptions, HalfView, Halves, MAX_CHECK_CONCURRENCY, Member, NewHalf, Prepared,

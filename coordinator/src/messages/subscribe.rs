@@ -87,19 +87,41 @@ impl Messages {
         };
         let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
         let all = self.inner.table.all().into_iter();
-        let mut views = Vec::new();
-        for stored in all.filter(wanted).take(limit) {
+        let all: Vec<_> = all.filter(wanted).take(limit).collect();
+        let depths = self.depths(&all).await;
+        let mut views = Vec::with_capacity(all.len());
+        for (stored, depth) in all.into_iter().zip(depths) {
             let (group, topic) = place(&stored.subscription);
-            let (consumers, leased) = self.inner.dispatchers.live(group, topic);
+            let live = self.inner.dispatchers.live(group, topic);
             let backlog = self.inner.store.backlog(group, topic).await?;
             views.push(SubscriptionView {
-                consumers,
-                leased,
+                consumers: live.consumers,
+                leased: live.leased,
+                at_broker: depth.map(|depth| u64::from(depth) + u64::from(live.held)),
                 backlog,
                 stored,
             });
         }
         Ok(views)
+    }
+
+    /// What waits at an external broker, as far as that can be asked.
+    async fn depths(&self, all: &[StoredSubscription]) -> Vec<Option<u32>> {
+        let unknown = || vec![None; all.len()];
+        let Some(broker) = &self.inner.broker else {
+            return unknown();
+        };
+        let keys = all.iter().map(|stored| place(&stored.subscription));
+        let keys: Vec<_> = keys
+            .map(|(group, topic)| (group.clone(), topic.clone()))
+            .collect();
+        match broker.depths(&keys).await {
+            Ok(depths) => depths,
+            Err(error) => {
+                tracing::debug!(%error, "the broker does not say what waits there");
+                unknown()
+            }
+        }
     }
 
     /// Joins a group; makes its subscription, or changes it, first.

@@ -98,6 +98,10 @@ pub struct SubscriptionView {
     pub leased: u32,
     /// What waits in the store.
     pub backlog: Backlog,
+    /// Messages that an external broker has for the group and that are not handled; those that this
+    /// coordinator was given are counted every now and then. `None`: there is no such broker, or it
+    /// cannot be asked.
+    pub at_broker: Option<u64>,
 }
 
 /// Dead letters to act on.

@@ -34,6 +34,7 @@ pub(super) struct DeadArgs {
 enum DeadCommand {
     /// List dead letters, newest first
     #[command(after_help = "Examples:\n  amends dead list --group mailer\n  \
+        amends dead list --state discarded --since 7d     who gave them up, when and why\n  \
         amends dead list --state resent --since 7d --all -o jsonl")]
     List {
         #[command(flatten)]
@@ -95,7 +96,12 @@ async fn list(
     which: &Which,
     extent: &Extent,
 ) -> Result<Exit, CommandError> {
-    let mut listing = Listing::new(format, DeadLetterView::HEADERS, DeadLetterView::cells);
+    let mut listing = if which.is_ended() {
+        let (headers, cells) = (DeadLetterView::ENDED_HEADERS, DeadLetterView::ended_cells);
+        Listing::new(format, headers, cells as fn(&DeadLetterView) -> Vec<String>)
+    } else {
+        Listing::new(format, DeadLetterView::HEADERS, DeadLetterView::cells as _)
+    };
     let request = ListDeadLettersRequest {
         filter: Some(which.to_proto()),
         ..Default::default()

@@ -31,6 +31,11 @@ pub(super) struct Which {
 }
 
 impl Which {
+    /// Whether only those are meant that somebody has dealt with.
+    pub(super) fn is_ended(&self) -> bool {
+        !matches!(self.state, StateArg::Open)
+    }
+
     pub(super) fn to_proto(&self) -> DeadLetterFilter {
         let state = match self.state {
             StateArg::Open => DeadLetterState::Open,

@@ -148,6 +148,7 @@ pub(in crate::admin) struct SubscriptionView {
     leased: u32,
     retrying: u32,
     dead: u32,
+    at_broker: Option<u64>,
     create_time: Option<String>,
 }
 
@@ -179,6 +180,7 @@ impl From<&SubscriptionStatus> for SubscriptionView {
             leased: status.leased,
             retrying: status.retrying,
             dead: status.dead,
+            at_broker: status.at_broker,
             create_time: time(status.create_time.as_ref()),
         }
     }
@@ -195,9 +197,11 @@ impl SubscriptionView {
         "LEASED",
         "RETRYING",
         "DEAD",
+        "AT BROKER",
     ];
 
     pub(in crate::admin) fn cells(&self) -> Vec<String> {
+        let at_broker = self.at_broker.map(|count| count.to_string());
         vec![
             self.group.clone(),
             self.topic.clone(),
@@ -208,6 +212,7 @@ impl SubscriptionView {
             self.leased.to_string(),
             self.retrying.to_string(),
             self.dead.to_string(),
+            at_broker.unwrap_or_default(),
         ]
     }
 }
@@ -266,6 +271,36 @@ impl DeadLetterView {
             self.attempts.to_string(),
             or_empty(&self.create_time),
             self.last_error.clone(),
+        ]
+    }
+
+    /// For those that somebody has dealt with: who did what, when and why.
+    pub(in crate::admin) const ENDED_HEADERS: &[&str] = &[
+        "ID",
+        "GROUP",
+        "TOPIC",
+        "KEY",
+        "MESSAGE",
+        "STATE",
+        "WHEN",
+        "BY",
+        "RESENT AS",
+        "REASON",
+    ];
+
+    pub(in crate::admin) fn ended_cells(&self) -> Vec<String> {
+        let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
+        vec![
+            self.id.clone(),
+            self.group.clone(),
+            self.message.topic.clone(),
+            or_empty(&self.message.key),
+            self.message.id.clone(),
+            self.state.to_owned(),
+            or_empty(&self.resolve_time),
+            or_empty(&self.actor),
+            or_empty(&self.resent_as),
+            or_empty(&self.reason),
         ]
     }
 }

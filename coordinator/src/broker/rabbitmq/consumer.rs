@@ -23,7 +23,8 @@ use tokio::sync::mpsc;
 
 use super::connection::{Live, within};
 use super::fault::Fault;
-use super::{envelope, names, topology};
+use super::names::Names;
+use super::{envelope, topology};
 use crate::broker::{Acks, Feed, Incoming};
 use crate::clock::Clock;
 
@@ -35,14 +36,14 @@ const ACK_QUEUE: usize = 256;
 /// Begins to receive.
 pub(super) async fn feed(
     live: &Arc<Live>,
-    group: &GroupName,
-    topic: &Topic,
+    names: &Names,
+    (group, topic): (&GroupName, &Topic),
     window: u16,
     clock: Arc<dyn Clock>,
 ) -> Result<(Feed, impl Future<Output = ()> + use<>), Fault> {
     let window = window.max(1);
-    let queue = Source::open(live, names::queue(group, topic), window).await?;
-    let net = Source::open(live, names::dead_queue(group, topic), NET_WINDOW).await?;
+    let queue = Source::open(live, names.queue(group, topic), window).await?;
+    let net = Source::open(live, names.dead_queue(group, topic), NET_WINDOW).await?;
     // Room for all that can be unacknowledged: the task never waits for the receiver.
     let (sender, incoming) = mpsc::channel(usize::from(window) + usize::from(NET_WINDOW));
     let (acks, commands) = mpsc::channel(ACK_QUEUE);

@@ -32,6 +32,7 @@ use super::{BrokerError, BrokerStatus, CONFIRM_DEADLINE, Carried, ExternalBroker
 use crate::clock::{Clock, runtime_now};
 use crate::config::Secret;
 use connection::Endpoint;
+use names::Names;
 use publisher::Batch;
 use supervisor::Links;
 
@@ -48,6 +49,8 @@ pub struct RabbitOptions {
     pub heartbeat: Duration,
     /// How long a publish waits for its confirms.
     pub confirm_deadline: Duration,
+    /// What all names at the server begin with, so that several stores can share a vhost; may be empty.
+    pub prefix: String,
 }
 
 impl RabbitOptions {
@@ -60,6 +63,7 @@ impl RabbitOptions {
             lanes: NonZeroU32::MIN.saturating_add(3),
             heartbeat: Duration::from_secs(15),
             confirm_deadline: CONFIRM_DEADLINE,
+            prefix: String::new(),
         }
     }
 }
@@ -84,7 +88,11 @@ impl RabbitMq {
     pub fn start(options: &RabbitOptions, clock: Arc<dyn Clock>) -> Result<Self, BrokerError> {
         let endpoint = Endpoint::new(options)?;
         let stop = CancellationToken::new();
-        let links = Arc::new(Links::new(endpoint, stop.clone()));
+        let links = Arc::new(Links::new(
+            endpoint,
+            Names::new(&options.prefix),
+            stop.clone(),
+        ));
         let tasks = TaskTracker::new();
         let lanes = (0..options.lanes.get()).map(|_| {
             let (sender, run) = publisher::lane(Arc::clone(&links));
@@ -147,7 +155,14 @@ impl RabbitMq {
         let key = (group.clone(), topic.clone());
         self.links.topology.make(&live, &key).await?;
         let clock = Arc::clone(&self.clock);
-        let (feed, run) = consumer::feed(&live, group, topic, window, clock).await?;
+        let (feed, run) = consumer::feed(
+            &live,
+            &self.links.topology.names,
+            (group, topic),
+            window,
+            clock,
+        )
+        .await?;
         self.tasks.spawn(run);
         Ok(feed)
     }
@@ -197,6 +212,16 @@ impl ExternalBroker for RabbitMq {
         batch: &'a [SharedMessage],
     ) -> BoxFuture<'a, Vec<Carried>> {
         Box::pin(self.carry(lane, batch))
+    }
+
+    fn depths<'a>(
+        &'a self,
+        groups: &'a [(GroupName, Topic)],
+    ) -> BoxFuture<'a, Result<Vec<Option<u32>>, BrokerError>> {
+        Box::pin(async move {
+            let live = self.links.consuming()?;
+            self.links.topology.depths(&live, groups).await
+        })
     }
 
     fn consume<'a>(

@@ -9,6 +9,8 @@
 //!
 //! A colon is in no topic, so no two pairs share a name. The broker takes 255 bytes: a longer
 //! name is cut and gets the hash of the whole at its end. Topics and tags always fit.
+//!
+//! With a prefix `P` each name begins with `P/`. What has none begins otherwise, because a prefix has no dot.
 
 use amends_core::message::{GroupName, Topic};
 use lapin::types::ShortString;
@@ -19,23 +21,48 @@ const MAX_BYTES: usize = 255;
 /// Bytes of the hash that stand for what was cut off.
 const HASH_BYTES: usize = 16;
 
-/// Where dead-lettered messages go, routed by the name of the net.
-pub(super) const DEAD_EXCHANGE: &str = "amends-dead-letters";
+const DEAD_EXCHANGE: &str = "amends-dead-letters";
 const TOPIC_PREFIX: &str = "amends.";
 
-/// The exchange of a topic.
-pub(super) fn exchange(topic: &Topic) -> ShortString {
-    fitting(format!("{TOPIC_PREFIX}{topic}"))
+/// The names of one store's topics and groups.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// With its slash; empty where there is none.
+    prefix: String,
 }
 
-/// The queue of a group on a topic.
-pub(super) fn queue(group: &GroupName, topic: &Topic) -> ShortString {
-    fitting(format!("{TOPIC_PREFIX}{topic}:{group}"))
-}
+impl Names {
+    pub(super) fn new(prefix: &str) -> Self {
+        let prefix = match prefix {
+            "" => String::new(),
+            prefix => format!("{prefix}/"),
+        };
+        Self { prefix }
+    }
 
-/// Where messages go that the group's queue gave up.
-pub(super) fn dead_queue(group: &GroupName, topic: &Topic) -> ShortString {
-    fitting(format!("dead.{group}:{topic}"))
+    /// Where dead-lettered messages go, routed by the name of the net.
+    pub(super) fn dead_exchange(&self) -> ShortString {
+        self.name(DEAD_EXCHANGE)
+    }
+
+    /// The exchange of a topic.
+    pub(super) fn exchange(&self, topic: &Topic) -> ShortString {
+        self.name(&format!("{TOPIC_PREFIX}{topic}"))
+    }
+
+    /// The queue of a group on a topic.
+    pub(super) fn queue(&self, group: &GroupName, topic: &Topic) -> ShortString {
+        self.name(&format!("{TOPIC_PREFIX}{topic}:{group}"))
+    }
+
+    /// Where messages go that the group's queue gave up.
+    pub(super) fn dead_queue(&self, group: &GroupName, topic: &Topic) -> ShortString {
+        self.name(&format!("dead.{group}:{topic}"))
+    }
+
+    fn name(&self, name: &str) -> ShortString {
+        fitting(format!("{}{name}", self.prefix))
+    }
 }
 
 /// A text as the short kind of the protocol, cut where it is too long.
@@ -65,22 +92,26 @@ mod tests {
     fn names_are_plain_and_never_shared() {
         let topic = Topic::new("shop.orders").unwrap();
         let group = GroupName::new("mail@host-1").unwrap();
-        assert_eq!(exchange(&topic).as_str(), "amends.shop.orders");
+        let names = Names::default();
+        assert_eq!(names.exchange(&topic).as_str(), "amends.shop.orders");
         // A topic of that name has another exchange.
-        let dead_letters = exchange(&Topic::new("dead-letters").unwrap());
-        assert_ne!(dead_letters.as_str(), DEAD_EXCHANGE);
+        let dead_letters = names.exchange(&Topic::new("dead-letters").unwrap());
+        assert_ne!(dead_letters, names.dead_exchange());
         assert_eq!(
-            queue(&group, &topic).as_str(),
+            names.queue(&group, &topic).as_str(),
             "amends.shop.orders:mail@host-1"
         );
         assert_eq!(
-            dead_queue(&group, &topic).as_str(),
+            names.dead_queue(&group, &topic).as_str(),
             "dead.mail@host-1:shop.orders"
         );
+        let eu = Names::new("eu");
+        assert_eq!(eu.exchange(&topic).as_str(), "eu/amends.shop.orders");
+        assert_eq!(eu.dead_exchange().as_str(), "eu/amends-dead-letters");
         // The dot is in both: without the colon these two would be one queue.
         let (a, b) = (Topic::new("a").unwrap(), Topic::new("a.b").unwrap());
         let (bc, c) = (GroupName::new("b.c").unwrap(), GroupName::new("c").unwrap());
-        assert_ne!(queue(&bc, &a), queue(&c, &b));
+        assert_ne!(names.queue(&bc, &a), names.queue(&c, &b));
     }
 
     #[test]
@@ -90,10 +121,15 @@ mod tests {
             let name = format!("{}@{}{end}", "g".repeat(128), "i".repeat(127));
             GroupName::new(&name).unwrap()
         };
-        let (one, other) = (queue(&group('1'), &topic), queue(&group('2'), &topic));
+        let names = Names::default();
+        let (one, other) = (
+            names.queue(&group('1'), &topic),
+            names.queue(&group('2'), &topic),
+        );
         assert_eq!(one.as_str().len(), MAX_BYTES);
         assert_ne!(one, other);
-        assert_eq!(dead_queue(&group('1'), &topic).as_str().len(), MAX_BYTES);
-        assert_eq!(exchange(&topic).as_str().len(), 135);
+        let net = names.dead_queue(&group('1'), &topic);
+        assert_eq!(net.as_str().len(), MAX_BYTES);
+        assert_eq!(names.exchange(&topic).as_str().len(), 135);
     }
 }

@@ -27,9 +27,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::{Live, within};
+use super::envelope;
 use super::fault::{self, Fault, Kind};
+use super::names::{Names, fitting};
 use super::supervisor::Links;
-use super::{envelope, names};
 use crate::broker::{Carried, MAX_UNCONFIRMED};
 
 /// Most batches that wait for a lane.
@@ -69,9 +70,28 @@ struct Lane {
 
 /// The answer to one message, as far as it is known.
 enum Answer {
-    Acknowledged,
-    Refused,
+    Acknowledged(Return),
+    Refused(Return),
     None(Fault),
+}
+
+/// The id of the message whose return the library handed over with an answer; often another one's.
+type Return = Option<String>;
+
+impl Answer {
+    fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::None(fault) => Some(fault),
+            Self::Acknowledged(_) | Self::Refused(_) => None,
+        }
+    }
+
+    fn returned(&self) -> Option<&str> {
+        match self {
+            Self::Acknowledged(returned) | Self::Refused(returned) => returned.as_deref(),
+            Self::None(_) => None,
+        }
+    }
 }
 
 impl Lane {
@@ -96,30 +116,15 @@ impl Lane {
             Ok(Err(why)) => return unknown(batch, &format!("not sent: {why}")),
             Err(_) => return unknown(batch, "not sent: the broker does not answer"),
         };
-        let (answers, returned) = send(&channel, batch, deadline).await;
-        let unanswered = answers.iter().find_map(|answer| match answer {
-            Answer::None(fault) => Some(fault.clone()),
-            _ => None,
-        });
-        self.note_lost_bindings(batch, &returned);
-        let Some(fault) = unanswered else {
-            let settled = batch.iter().zip(answers);
-            return settled
-                .map(|(message, answer)| settle(message, &answer, &returned))
-                .collect();
-        };
-        self.give_up(batch, &fault, deadline);
-        // A return may have been meant for any of them: without all confirms an
-        // acknowledgement proves nothing.
-        let why = format!("no answer: {fault}");
-        let settled = batch.iter().zip(&answers).map(|(message, answer)| {
-            if returned.contains(message.id.as_str()) || matches!(answer, Answer::Refused) {
-                settle(message, answer, &returned)
-            } else {
-                Carried::Unknown(why.clone())
-            }
-        });
-        settled.collect()
+        let names = &self.links.topology.names;
+        let answers = send(&channel, names, batch, deadline).await;
+        let carried = settle_all(batch, &answers);
+        self.note_lost_bindings(batch, &carried);
+        let mut unanswered = answers.iter().filter_map(Answer::fault);
+        if let Some(fault) = unanswered.next() {
+            self.give_up(batch, fault, deadline);
+        }
+        carried
     }
 
     /// A channel on which the batch can be published.
@@ -150,11 +155,9 @@ impl Lane {
 
     /// A message that came back although a group wants it says that a binding is gone: whoever
     /// deleted the exchange did so before this lane knew it, and only the exchange was made again.
-    fn note_lost_bindings(&mut self, batch: &[SharedMessage], returned: &HashSet<String>) {
-        let came_back = batch
-            .iter()
-            .filter(|message| returned.contains(message.id.as_str()));
-        for message in came_back {
+    fn note_lost_bindings(&mut self, batch: &[SharedMessage], carried: &[Carried]) {
+        let came_back = |(_, carried): &(_, &Carried)| matches!(carried, Carried::Unroutable(_));
+        for (message, _) in batch.iter().zip(carried).filter(came_back) {
             if !self.broken_topics.contains(&message.topic)
                 && self.links.topology.wanted(&message.topic, &message.tag)
             {
@@ -201,15 +204,16 @@ async fn open(live: &Live) -> Result<Channel, Fault> {
 
 type Confirming<'a> = Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send + 'a>>;
 
-/// Publishes all, then waits for all confirms; also says which messages were returned.
+/// Publishes all, then waits for all confirms.
 async fn send(
     channel: &Channel,
+    names: &Names,
     batch: &[SharedMessage],
     deadline: Instant,
-) -> (Vec<Answer>, HashSet<String>) {
+) -> Vec<Answer> {
     let mut under_way = Vec::with_capacity(batch.len());
     for message in batch {
-        let mut confirming: Confirming<'_> = Box::pin(publish(channel, message));
+        let mut confirming: Confirming<'_> = Box::pin(publish(channel, names, message));
         // Takes its place on the channel, without waiting for what came before.
         let early = match poll!(&mut confirming) {
             std::task::Poll::Ready(done) => Some(done),
@@ -218,7 +222,6 @@ async fn send(
         under_way.push((confirming, early));
     }
     let mut answers = Vec::with_capacity(batch.len());
-    let mut returned = HashSet::new();
     for (confirming, early) in under_way {
         let done = match early {
             Some(done) => Ok(done),
@@ -230,48 +233,71 @@ async fn send(
                 let message = confirmation.take_message();
                 let id =
                     message.and_then(|message| message.delivery.properties.message_id().clone());
-                returned.extend(id.map(String::from));
+                let returned = id.map(String::from);
                 if acknowledged {
-                    Answer::Acknowledged
+                    Answer::Acknowledged(returned)
                 } else {
-                    Answer::Refused
+                    Answer::Refused(returned)
                 }
             }
             Ok(Err(error)) => Answer::None(fault::of(&error)),
             Err(_) => Answer::None(Fault::lost("no confirm in time".to_owned())),
         });
     }
-    (answers, returned)
+    answers
 }
 
-async fn publish(channel: &Channel, message: &Message) -> lapin::Result<Confirmation> {
+async fn publish(
+    channel: &Channel,
+    names: &Names,
+    message: &Message,
+) -> lapin::Result<Confirmation> {
     let options = BasicPublishOptions {
         // Otherwise a message that no queue wants is acknowledged and gone.
         mandatory: true,
         immediate: false,
     };
-    let exchange = names::exchange(&message.topic);
-    let routing_key = names::fitting(message.tag.as_str().to_owned());
+    let exchange = names.exchange(&message.topic);
+    let routing_key = fitting(message.tag.as_str().to_owned());
     let properties = envelope::properties(message);
     let body = message.payload.data();
     let confirm = channel.basic_publish(exchange, routing_key, options, body, properties);
     confirm.await?.await
 }
 
-fn settle(message: &Message, answer: &Answer, returned: &HashSet<String>) -> Carried {
-    if returned.contains(message.id.as_str()) {
+/// What became of each message of a batch, by all that came back for it.
+fn settle_all(batch: &[SharedMessage], answers: &[Answer]) -> Vec<Carried> {
+    let fault = answers.iter().find_map(Answer::fault);
+    let returned: HashSet<&str> = answers.iter().filter_map(Answer::returned).collect();
+    let settled = batch.iter().zip(answers).map(|(message, answer)| {
+        let returned = returned.contains(message.id.as_str());
+        let carried = settle(message, answer, returned);
+        match fault {
+            // A return that did not come yet may have been meant for any of them: without all confirms
+            // an acknowledgement proves nothing.
+            Some(fault) if carried == Carried::Confirmed => {
+                Carried::Unknown(format!("no answer: {fault}"))
+            }
+            _ => carried,
+        }
+    });
+    settled.collect()
+}
+
+fn settle(message: &Message, answer: &Answer, returned: bool) -> Carried {
+    if returned {
         return Carried::Unroutable(format!(
             "no queue wants topic {} tag {:?}",
             message.topic, message.tag
         ));
     }
     match answer {
-        Answer::Acknowledged => Carried::Confirmed,
-        Answer::Refused => Carried::Rejected(format!(
+        Answer::Acknowledged(_) => Carried::Confirmed,
+        Answer::Refused(_) => Carried::Rejected(format!(
             "the broker refused it: a queue of topic {} is full or cannot be written",
             message.topic
         )),
-        Answer::None(fault) => Carried::Unknown(fault.to_string()),
+        Answer::None(fault) => Carried::Unknown(format!("no answer: {fault}")),
     }
 }
 
@@ -281,4 +307,90 @@ pub(super) fn unknown(batch: &[SharedMessage], why: &str) -> Vec<Carried> {
         .iter()
         .map(|_| Carried::Unknown(why.to_owned()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use amends_core::message::{Headers, MessageId, MessageKey, Tag};
+    use amends_core::payload::Payload;
+    use amends_core::time::Timestamp;
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn batch(ids: &[&str]) -> Vec<SharedMessage> {
+        let message = |id: &&str| Message {
+            id: MessageId::new(id).unwrap(),
+            topic: Topic::new("t").unwrap(),
+            tag: Tag::new("x").unwrap(),
+            key: MessageKey::default(),
+            order_key: None,
+            headers: Headers::trusted(BTreeMap::new()),
+            payload: Payload::null(),
+            deliver_at: None,
+            created_at: Timestamp(0),
+        };
+        ids.iter().map(|id| Arc::new(message(id))).collect()
+    }
+
+    fn kinds(answers: &[Answer]) -> Vec<&'static str> {
+        let carried = settle_all(&batch(&["a", "b", "c"]), answers);
+        let kind = |carried: &Carried| match carried {
+            Carried::Confirmed => "confirmed",
+            Carried::Unroutable(_) => "unroutable",
+            Carried::Rejected(_) => "rejected",
+            Carried::Unknown(_) => "unknown",
+        };
+        carried.iter().map(kind).collect()
+    }
+
+    fn acknowledged(returned: &str) -> Answer {
+        Answer::Acknowledged((!returned.is_empty()).then(|| returned.to_owned()))
+    }
+
+    fn refused(returned: &str) -> Answer {
+        Answer::Refused((!returned.is_empty()).then(|| returned.to_owned()))
+    }
+
+    fn none() -> Answer {
+        Answer::None(Fault::lost("no confirm in time".to_owned()))
+    }
+
+    #[test]
+    fn a_return_is_of_the_message_whose_id_it_has() {
+        for (answers, expected) in [
+            (
+                [acknowledged(""), acknowledged(""), acknowledged("")],
+                ["confirmed", "confirmed", "confirmed"],
+            ),
+            // With its own confirm, with the one before, with the one behind.
+            (
+                [acknowledged(""), acknowledged("b"), acknowledged("")],
+                ["confirmed", "unroutable", "confirmed"],
+            ),
+            (
+                [acknowledged("b"), acknowledged(""), acknowledged("")],
+                ["confirmed", "unroutable", "confirmed"],
+            ),
+            (
+                [refused("c"), acknowledged(""), acknowledged("b")],
+                ["rejected", "unroutable", "unroutable"],
+            ),
+        ] {
+            assert_eq!(kinds(&answers), expected);
+        }
+    }
+
+    /// The return that never came may be that of an acknowledged one.
+    #[test]
+    fn without_all_confirms_no_acknowledgement_is_believed() {
+        assert_eq!(
+            kinds(&[acknowledged("b"), acknowledged(""), none()]),
+            ["unknown", "unroutable", "unknown"]
+        );
+        assert_eq!(
+            kinds(&[refused(""), none(), acknowledged("")]),
+            ["rejected", "unknown", "unknown"]
+        );
+    }
 }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Endpoint, Live};
 use super::fault;
+use super::names::Names;
 use super::topology::Topology;
 use crate::broker::{BrokerError, BrokerStatus};
 use crate::clock::monotonic;
@@ -53,11 +54,11 @@ pub(super) struct Links {
 
 impl Links {
     /// Not yet connected; [`Self::keep`] does that.
-    pub(super) fn new(endpoint: Endpoint, stop: CancellationToken) -> Self {
+    pub(super) fn new(endpoint: Endpoint, names: Names, stop: CancellationToken) -> Self {
         let down = || BrokerStatus::Down("not connected yet".to_owned());
         Self {
             endpoint,
-            topology: Topology::default(),
+            topology: Topology::new(names),
             publishing: watch::Sender::new(None),
             consuming: watch::Sender::new(None),
             states: Mutex::new([down(), down()]),

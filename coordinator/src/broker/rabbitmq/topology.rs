@@ -26,8 +26,8 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
 use super::connection::{Live, within};
-use super::fault::Fault;
-use super::names;
+use super::fault::{self, Fault};
+use super::names::{self, Names};
 use crate::broker::BrokerError;
 
 /// Deliveries without an acknowledgement after which the server moves a message to the net:
@@ -45,6 +45,7 @@ type Key = (GroupName, Topic);
 /// What there should be at the broker, and what was made of it.
 #[derive(Default)]
 pub(super) struct Topology {
+    pub(super) names: Names,
     groups: Mutex<BTreeMap<Key, Group>>,
     /// Topics whose exchange was made on the present connection.
     topics: Mutex<BTreeSet<Topic>>,
@@ -60,6 +61,13 @@ struct Group {
 }
 
 impl Topology {
+    pub(super) fn new(names: Names) -> Self {
+        Self {
+            names,
+            ..Self::default()
+        }
+    }
+
     /// Notes what a group wants; [`Self::make`] makes it so.
     pub(super) fn remember(&self, subscription: &Subscription) {
         let key = (subscription.group.clone(), subscription.topic.clone());
@@ -86,7 +94,8 @@ impl Topology {
             let message = format!("group {} has no queue on topic {}", key.0, key.1);
             return Err(BrokerError::Unavailable(message));
         };
-        let made = make_group(&live.channel().await?, key, &group).await;
+        let channel = live.channel().await?;
+        let made = make_group(&channel, &self.names, key, &group).await;
         if let Some(known) = self.groups().get_mut(key) {
             known.bound = match &made {
                 Ok(()) => group.wanted,
@@ -142,7 +151,7 @@ impl Topology {
             return Ok(());
         }
         let channel = live.channel().await?;
-        declare_topic(&channel, topic).await?;
+        declare_topic(&channel, &self.names, topic).await?;
         close(&channel).await;
         let mut topics = self.topics();
         if topics.len() >= MAX_KNOWN_TOPICS {
@@ -161,13 +170,46 @@ impl Topology {
         self.groups().remove(key);
         let channel = live.channel().await?;
         for queue in [
-            names::queue(&key.0, &key.1),
-            names::dead_queue(&key.0, &key.1),
+            self.names.queue(&key.0, &key.1),
+            self.names.dead_queue(&key.0, &key.1),
         ] {
             within(channel.queue_delete(queue, QueueDeleteOptions::default())).await?;
         }
         close(&channel).await;
         Ok(())
+    }
+
+    /// How many messages wait in each group's queue, and are given out to nobody.
+    /// `None`: there is no such queue.
+    ///
+    /// # Errors
+    /// The connection failed.
+    pub(super) async fn depths(
+        &self,
+        live: &Live,
+        keys: &[Key],
+    ) -> Result<Vec<Option<u32>>, BrokerError> {
+        let mut channel = live.channel().await?;
+        let mut depths = Vec::with_capacity(keys.len());
+        for (group, topic) in keys {
+            let options = QueueDeclareOptions {
+                passive: true,
+                ..QueueDeclareOptions::default()
+            };
+            let queue = self.names.queue(group, topic);
+            let asked = within(channel.queue_declare(queue, options, FieldTable::default())).await;
+            depths.push(match asked {
+                Ok(queue) => Some(queue.message_count()),
+                Err(fault) if fault.kind == fault::Kind::Missing => {
+                    // The server has closed the channel.
+                    channel = live.channel().await?;
+                    None
+                }
+                Err(fault) => return Err(fault.into()),
+            });
+        }
+        close(&channel).await;
+        Ok(depths)
     }
 
     /// Forgets a group while the broker cannot be reached.
@@ -192,22 +234,30 @@ fn binding_keys(filter: &Filter) -> BTreeSet<String> {
     }
 }
 
-async fn make_group(channel: &Channel, (name, topic): &Key, group: &Group) -> Result<(), Fault> {
-    declare_topic(channel, topic).await?;
-    declare_exchange(channel, names::DEAD_EXCHANGE.into(), ExchangeKind::Direct).await?;
+async fn make_group(
+    channel: &Channel,
+    names: &Names,
+    (name, topic): &Key,
+    group: &Group,
+) -> Result<(), Fault> {
+    declare_topic(channel, names, topic).await?;
+    declare_exchange(channel, names.dead_exchange(), ExchangeKind::Direct).await?;
 
-    let net = names::dead_queue(name, topic);
+    let net = names.dead_queue(name, topic);
     let arguments = [(
         "x-delivery-limit",
         AMQPValue::LongLongInt(NET_DELIVERY_LIMIT),
     )];
     declare_queue(channel, net.clone(), &arguments).await?;
-    bind(channel, &net, names::DEAD_EXCHANGE.into(), net.as_str()).await?;
+    bind(channel, &net, names.dead_exchange(), net.as_str()).await?;
 
-    let queue = names::queue(name, topic);
+    let queue = names.queue(name, topic);
     let text = |text: &str| AMQPValue::LongString(text.into());
     let arguments = [
-        ("x-dead-letter-exchange", text(names::DEAD_EXCHANGE)),
+        (
+            "x-dead-letter-exchange",
+            text(names.dead_exchange().as_str()),
+        ),
         ("x-dead-letter-routing-key", text(net.as_str())),
         ("x-dead-letter-strategy", text("at-least-once")),
         // What at-least-once needs: with drop-head the server would still lose messages.
@@ -217,18 +267,18 @@ async fn make_group(channel: &Channel, (name, topic): &Key, group: &Group) -> Re
     ];
     declare_queue(channel, queue.clone(), &arguments).await?;
     for key in &group.wanted {
-        bind(channel, &queue, names::exchange(topic), key).await?;
+        bind(channel, &queue, names.exchange(topic), key).await?;
     }
     // Last, so that a message which both want finds one of them at any time.
     for key in group.bound.difference(&group.wanted) {
-        unbind(channel, &queue, names::exchange(topic), key).await?;
+        unbind(channel, &queue, names.exchange(topic), key).await?;
     }
     close(channel).await;
     Ok(())
 }
 
-async fn declare_topic(channel: &Channel, topic: &Topic) -> Result<(), Fault> {
-    declare_exchange(channel, names::exchange(topic), ExchangeKind::Topic).await
+async fn declare_topic(channel: &Channel, names: &Names, topic: &Topic) -> Result<(), Fault> {
+    declare_exchange(channel, names.exchange(topic), ExchangeKind::Topic).await
 }
 
 async fn declare_exchange(

@@ -126,6 +126,7 @@ pub(super) fn subscription_view(view: &SubscriptionView) -> v1::SubscriptionStat
         retrying: view.backlog.retrying,
         dead: view.backlog.dead,
         create_time: Some(timestamp(view.stored.created_at)),
+        at_broker: view.at_broker,
     }
 }
 

@@ -36,6 +36,8 @@ impl Actor {
         if !traces.is_empty() {
             crash::point("message-settled");
         }
+        self.count(&notes);
+        self.count(&traces);
         for job in self.jobs(notes, now) {
             let _ = self.parts.writer.send(job).await;
         }
@@ -61,6 +63,25 @@ impl Actor {
             .store(count(consumers.len()), Ordering::Relaxed);
         live.leased
             .store(count(consumers.leased()), Ordering::Relaxed);
+    }
+
+    pub(super) fn show_held(&self) {
+        let held = self.group.entries.values();
+        let held = held.filter(|entry| entry.ack.is_some()).count();
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        self.parts.live.held.store(held, Ordering::Relaxed);
+    }
+
+    fn count(&self, notes: &[Note]) {
+        let counters = &self.parts.counters;
+        for note in notes {
+            match note.what {
+                What::Done => counters.handled.add(1),
+                What::Retry { .. } => counters.failed.add(1),
+                What::Dead { .. } => counters.dead.add(1),
+                What::Keep => {}
+            }
+        }
     }
 
     fn written(&mut self, reply: ReplyId) {

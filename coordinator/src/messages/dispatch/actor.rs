@@ -21,6 +21,7 @@ use super::time::Now;
 use crate::broker::ExternalBroker;
 use crate::clock::Clock;
 use crate::messages::consumer::{End, EndNote};
+use crate::messages::counters::Counters;
 use crate::messages::hints::Hinted;
 use crate::messages::types::{Handed, Settled, Settlement};
 use crate::messages::writer::Writer;
@@ -74,6 +75,7 @@ pub(super) struct ActorParts {
     pub(super) writer: Writer,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) live: Arc<Live>,
+    pub(super) counters: Arc<Counters>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) offers: Hinted<Vec<Offer>>,
 }
@@ -341,6 +343,7 @@ impl Actor {
 
     fn look(&mut self) {
         self.group.look();
+        self.show_held();
         self.looks += 1;
         if self.owner.is_none() && self.looks.is_multiple_of(LOOKS_PER_OWNER) {
             let store = self.parts.store.clone();

@@ -12,8 +12,8 @@ use super::entry::Ack;
 use crate::broker::{Acks, ExternalBroker, Feed, Incoming};
 use crate::store::messages::{DeliveryFilter, MessageStore};
 
-/// Most unacknowledged messages of one group.
-const WINDOW: u16 = 1_024;
+/// Most unacknowledged messages of one group: also those that came before their time and wait for it.
+const WINDOW: u16 = 8_192;
 /// Messages taken from a feed at a time.
 const BATCH: usize = 256;
 /// Wait after a feed could not be had, or the store not be asked.

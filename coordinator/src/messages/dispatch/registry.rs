@@ -17,6 +17,7 @@ use super::group::Limits;
 use crate::broker::ExternalBroker;
 use crate::clock::Clock;
 use crate::messages::consumer::{ConsumerHandle, Deliveries, End};
+use crate::messages::counters::Counters;
 use crate::messages::error::MessagesError;
 use crate::messages::hints::{Hints, hints};
 use crate::messages::options::{MAX_CREDIT, MessageOptions};
@@ -37,6 +38,16 @@ pub(super) type Place = (GroupName, Topic);
 pub(super) struct Live {
     pub(super) consumers: AtomicU32,
     pub(super) leased: AtomicU32,
+    /// Messages in memory that an external broker keeps until they are acknowledged; counted now and then.
+    pub(super) held: AtomicU32,
+}
+
+/// The same, as it was at one moment.
+#[derive(Debug, Default, Clone, Copy)]
+pub(in crate::messages) struct LiveView {
+    pub(in crate::messages) consumers: u32,
+    pub(in crate::messages) leased: u32,
+    pub(in crate::messages) held: u32,
 }
 
 struct Running {
@@ -59,6 +70,7 @@ struct Inner {
     writer: Writer,
     clock: Arc<dyn Clock>,
     options: MessageOptions,
+    counters: Arc<Counters>,
     numbers: AtomicU64,
     tasks: TaskTracker,
     /// Ends all at once, as a crash would.
@@ -81,6 +93,7 @@ impl Dispatchers {
             writer,
             clock,
             options,
+            counters: Arc::default(),
             numbers: AtomicU64::new(1),
             tasks: TaskTracker::new(),
             kill,
@@ -88,6 +101,11 @@ impl Dispatchers {
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    /// What happened to messages so far; one for all parts.
+    pub(in crate::messages) fn counters(&self) -> &Arc<Counters> {
+        &self.inner.counters
     }
 
     /// Tells a group's dispatcher, if there is one, what was just committed for
@@ -160,14 +178,17 @@ impl Dispatchers {
     }
 
     /// Consumers of a group, and messages that they have.
-    pub(in crate::messages) fn live(&self, group: &GroupName, topic: &Topic) -> (u32, u32) {
+    pub(in crate::messages) fn live(&self, group: &GroupName, topic: &Topic) -> LiveView {
         let running = self.running();
-        running
-            .get(&(group.clone(), topic.clone()))
-            .map_or((0, 0), |it| {
-                let consumers = it.live.consumers.load(Ordering::Relaxed);
-                (consumers, it.live.leased.load(Ordering::Relaxed))
-            })
+        let Some(dispatcher) = running.get(&(group.clone(), topic.clone())) else {
+            return LiveView::default();
+        };
+        let live = &dispatcher.live;
+        LiveView {
+            consumers: live.consumers.load(Ordering::Relaxed),
+            leased: live.leased.load(Ordering::Relaxed),
+            held: live.held.load(Ordering::Relaxed),
+        }
     }
 
     /// Ends a group's consumers, and its dispatcher with them.
@@ -230,6 +251,7 @@ impl Dispatchers {
             writer: inner.writer.clone(),
             clock: inner.clock.clone(),
             live: live.clone(),
+            counters: inner.counters.clone(),
             commands: inbox,
             offers: offered,
         });

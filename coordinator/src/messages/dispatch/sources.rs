@@ -182,7 +182,13 @@ impl Group {
         if self.entries.contains_key(&message.id) {
             self.known_again(&message.id, ack);
         } else {
-            self.admit(Offer::fresh(message), Some(ack), now);
+            // Many that are due together were published before their time.
+            let at = message.deliver_at.filter(|_| message.order_key.is_none());
+            let offer = Offer {
+                at,
+                ..Offer::fresh(message)
+            };
+            self.admit(offer, Some(ack), now);
         }
     }
 

@@ -78,13 +78,18 @@ impl Embedded {
                 let took_effect = matches!(written, Written::Done);
                 news.push(match tried {
                     Tried::Published(due, groups) => {
+                        let published = &dispatchers.counters().published;
+                        published.add(usize::from(took_effect));
                         for group in groups.iter().filter(|_| took_effect) {
                             let offer = Offer::fresh(due.message.clone());
                             dispatchers.offer(group, &due.message.topic, vec![offer]);
                         }
                         Finished::done(&due)
                     }
-                    Tried::Unroutable(due) if took_effect => Finished::again(due),
+                    Tried::Unroutable(due) if took_effect => {
+                        dispatchers.counters().returned.add(1);
+                        Finished::again(due)
+                    }
                     // Taken back, or somebody else's.
                     Tried::Unroutable(due) => Finished::done(&due),
                 });

@@ -17,6 +17,7 @@ use super::due::{Due, Finished, NextTry};
 use crate::broker::{BrokerStatus, Carried, ExternalBroker, MAX_UNCONFIRMED};
 use crate::clock::Clock;
 use crate::crash;
+use crate::messages::counters::Counters;
 use crate::messages::options::MessageOptions;
 use crate::messages::writer::{Job, Writer};
 use crate::store::messages::MessageWrite;
@@ -34,6 +35,7 @@ pub(in crate::messages) struct Lane {
     pub(in crate::messages) writer: Writer,
     pub(in crate::messages) clock: Arc<dyn Clock>,
     pub(in crate::messages) options: MessageOptions,
+    pub(in crate::messages) counters: Arc<Counters>,
 }
 
 /// What became of a batch, sorted.
@@ -130,6 +132,7 @@ impl Lane {
         let now = self.clock.now();
         let mut sorted = Sorted::default();
         for (mut due, carried) in batch.into_iter().zip(carried) {
+            self.count(&carried);
             if carried == Carried::Confirmed {
                 carrying.released(&due);
                 sorted.confirmed.push(due);
@@ -157,6 +160,16 @@ impl Lane {
             }
         }
         sorted
+    }
+
+    fn count(&self, carried: &Carried) {
+        let counter = match carried {
+            Carried::Confirmed => &self.counters.published,
+            Carried::Unroutable(_) => &self.counters.returned,
+            Carried::Rejected(_) => &self.counters.nacked,
+            Carried::Unknown(_) => &self.counters.unanswered,
+        };
+        counter.add(1);
     }
 
     async fn record(&self, sorted: Sorted, carrying: &mut Carrying) {

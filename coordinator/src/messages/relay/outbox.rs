@@ -22,8 +22,15 @@ use crate::store::messages::{MessageStore, StoredMessage};
 const WINDOW: usize = 16_384;
 /// Rows of one read.
 const PAGE: u32 = 512;
-/// How far ahead delayed messages are taken into memory.
-const AHEAD: Millis = Millis(2_000);
+/// How far ahead delayed messages are taken into memory: [`EARLY`], and what time brings near from
+/// one poll to the next.
+const AHEAD: Millis = Millis(4_000);
+/// How long before their time many messages go to an external broker: at their time it could carry them
+/// only one after the other. Whoever delivers them keeps them until then.
+const EARLY: Millis = Millis(1_500);
+/// Delayed messages in memory beyond which they are many. Fewer stay until their time, because what has gone
+/// to the broker can no longer be taken back.
+const CROWD: usize = 256;
 /// Accepted messages kept while the last page is being read.
 const MAX_BESIDE: usize = 4_096;
 /// Every so many polls the store is read from its beginning, not from where the last round ended.
@@ -57,6 +64,8 @@ pub(in crate::messages) struct OutboxParts {
     /// From the lanes.
     pub(in crate::messages) finished: mpsc::UnboundedReceiver<Vec<Finished>>,
     pub(in crate::messages) live: Arc<OutboxLive>,
+    /// Whether the lanes lead to an external broker.
+    pub(in crate::messages) external: bool,
 }
 
 type Page = Result<Vec<StoredMessage>, StoreError>;
@@ -70,6 +79,9 @@ pub(in crate::messages) struct Outbox {
     held: HashSet<MessageId>,
     sleeping: HashMap<MessageId, Due>,
     timers: Timers<MessageId>,
+    /// Those of `timers` that may go before their time: what has an order key may not, or it could arrive
+    /// before what is published meanwhile, and hold it up.
+    early: Timers<MessageId>,
     /// The store has due messages that memory was not told of in time: what is
     /// accepted is taken in after them.
     behind: bool,
@@ -108,6 +120,7 @@ impl Outbox {
             held: HashSet::new(),
             sleeping: HashMap::new(),
             timers: Timers::new(),
+            early: Timers::new(),
             behind: true,
             looking: true,
             fresh: true,
@@ -156,8 +169,11 @@ impl Outbox {
     async fn next(&mut self, poll: &mut tokio::time::Interval) -> Event {
         const LONGEST: Duration = Duration::from_secs(3_600);
         let now = self.parts.clock.now();
-        let timer = self.timers.next().map(|at| Duration::from(at.since(now)));
-        let nap = timer.map_or(LONGEST, |nap| nap.min(LONGEST));
+        let timer = self.timers.next().map(|at| at.since(now));
+        let early = self.early.next().filter(|_| self.is_crowded());
+        let early = early.map(|at| at.since(now + EARLY));
+        let nap = [timer, early].into_iter().flatten().min();
+        let nap = nap.map_or(LONGEST, |nap| Duration::from(nap).min(LONGEST));
         let page = async {
             match &mut self.reading {
                 Some(reading) => reading.await,
@@ -203,6 +219,9 @@ impl Outbox {
             self.publish(due);
         } else {
             self.timers.add(due.at, id.clone());
+            if self.parts.external && due.message.order_key.is_none() && due.tries == 0 {
+                self.early.add(due.at, id.clone());
+            }
             self.sleeping.insert(id, due);
         }
         true
@@ -249,12 +268,26 @@ impl Outbox {
     fn wake(&mut self) {
         let now = self.parts.clock.now();
         while let Some((at, id)) = self.timers.due(now) {
-            if self.sleeping.get(&id).is_some_and(|due| due.at == at)
-                && let Some(due) = self.sleeping.remove(&id)
-            {
-                self.publish(due);
-            }
+            self.wake_up(at, &id);
         }
+        while self.is_crowded()
+            && let Some((at, id)) = self.early.due(now + EARLY)
+        {
+            self.wake_up(at, &id);
+        }
+        while self.early.due(now).is_some() {}
+    }
+
+    fn wake_up(&mut self, at: Timestamp, id: &MessageId) {
+        if self.sleeping.get(id).is_some_and(|due| due.at == at)
+            && let Some(due) = self.sleeping.remove(id)
+        {
+            self.publish(due);
+        }
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.sleeping.len() > CROWD
     }
 
     /// Takes in what time has brought near: the rows behind those that were there before.

@@ -211,6 +211,11 @@ fn dead_letters_are_listed_shown_edited_and_exported() {
     d-1  mailer  orders  paid  order-7  message-of-d-1  OPEN   16        2026-01-31T08:01:00.000Z  smtp: 550
     d-2  mailer  orders  paid  order-7  message-of-d-2  OPEN   16        2026-01-31T08:01:00.000Z  smtp: 550
     ");
+    let ended = ["dead", "list", "--group", "mailer", "--state", "resent"];
+    insta::assert_snapshot!(remote(server, &ended).out, @"
+    ID   GROUP   TOPIC   KEY      MESSAGE         STATE   WHEN                      BY   RESENT AS  REASON
+    d-1  mailer  orders  order-7  message-of-d-1  RESENT  2026-01-31T09:00:00.000Z  eve  m-9        price was missing
+    ");
     let show = remote(server, &["dead", "show", "d-1"]);
     insta::assert_snapshot!(show.out, @r#"
     dead letter  d-1
@@ -306,8 +311,8 @@ fn subscriptions_are_listed_made_and_ended() {
     let server = fake::start();
     let list = remote(server, &["consumer", "list"]);
     insta::assert_snapshot!(list.out, @"
-    GROUP   TOPIC   FILTER            MODE        CONSUMERS  READY  LEASED  RETRYING  DEAD
-    audit   orders  amount > 1000     clustering  1          5      2       1         1
+    GROUP   TOPIC   FILTER            MODE        CONSUMERS  READY  LEASED  RETRYING  DEAD  AT BROKER
+    audit   orders  amount > 1000     clustering  1          5      2       1         1     12
     mailer  orders  paid || refunded  clustering  1          5      2       1         1
     ");
     let made = remote(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use amends_coordinator::messages::Verdict;
+use amends_coordinator::messages::{Handed, Settlement, Verdict};
 use amends_core::message::{DeliveryState, Mode, Subscription};
 
 use super::place::Place;
@@ -90,6 +90,61 @@ pub(super) async fn a_lease_that_ends_gives_the_message_to_another(place: &Place
     run.publish(message("t", "z")).await;
     let (one, two) = tokio::join!(slow.next(), other.next());
     assert_ne!(body(&one), body(&two));
+}
+
+/// 1,000 messages, each with two instances that work on it at once and report at once: the report of one
+/// counts, and it is the one that has the message by right.
+pub(super) async fn of_two_instances_with_one_message_one_counts(place: &Place<'_>) {
+    const MESSAGES: usize = 1_000;
+    let world = World::new(place);
+    let run = world.run("a").await;
+    let mut frozen = run.consumer(&subscription("g", "t"), 1_000).await;
+    for part in 0..MESSAGES / 250 {
+        let new = (0..250).map(|n| message("t", &format!("{part}-{n}")));
+        run.messages.publish(new.collect()).await.unwrap();
+    }
+    let mut late = Vec::new();
+    while late.len() < MESSAGES {
+        late.push(frozen.next().await);
+    }
+    run.pass(Duration::from_secs(30)).await;
+    let mut other = run.consumer(&subscription("g", "t"), 1_000).await;
+    let mut right = Vec::new();
+    while right.len() < MESSAGES {
+        right.push(other.next().await);
+    }
+    let ids = |all: &[Handed]| -> BTreeSet<String> {
+        all.iter().map(|it| it.message.id.to_string()).collect()
+    };
+    assert_eq!(ids(&late), ids(&right));
+    let settlements = |all: &[Handed]| -> Vec<Settlement> {
+        let done = |handed: &Handed| Settlement {
+            token: handed.token,
+            verdict: Verdict::Done,
+        };
+        all.iter().map(done).collect()
+    };
+    let (mut stale, mut counted) = (0, 0);
+    for (late, right) in late.chunks(10).zip(right.chunks(10)) {
+        let (late, right) = tokio::join!(
+            frozen.handle.settle(settlements(late)),
+            other.handle.settle(settlements(right))
+        );
+        let (late, right) = (late.unwrap(), right.unwrap());
+        assert!(late.counted.is_empty() && right.stale.is_empty());
+        stale += late.stale.len();
+        counted += right.counted.len();
+    }
+    assert_eq!((stale, counted), (MESSAGES, MESSAGES));
+    for handed in &right {
+        let row = run
+            .until(&handed.message.id, "g", |row| {
+                row.state == DeliveryState::Done
+            })
+            .await;
+        assert_eq!(row.attempts, 2, "one that ran out of time, one that counts");
+    }
+    assert!(other.has_nothing());
 }
 
 pub(super) async fn a_sign_of_life_keeps_the_lease(place: &Place<'_>) {

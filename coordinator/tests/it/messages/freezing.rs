@@ -63,6 +63,13 @@ impl ExternalBroker for Frozen {
         })
     }
 
+    fn depths<'a>(
+        &'a self,
+        groups: &'a [(GroupName, Topic)],
+    ) -> BoxFuture<'a, Result<Vec<Option<u32>>, BrokerError>> {
+        self.broker.depths(groups)
+    }
+
     fn consume<'a>(
         &'a self,
         group: &'a GroupName,

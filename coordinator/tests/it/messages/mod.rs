@@ -1,5 +1,6 @@
 //! Publishing and delivering: one suite, run over each store as the broker, and over RabbitMQ.
 
+mod alarming;
 mod commanding;
 mod consuming;
 mod dying;
@@ -53,6 +54,7 @@ suite! {
         two_consumers_share_the_messages
         credit_bounds_what_a_consumer_has
         a_lease_that_ends_gives_the_message_to_another
+        of_two_instances_with_one_message_one_counts
         a_sign_of_life_keeps_the_lease
         what_a_vanished_consumer_had_is_delivered_again
         every_instance_of_a_broadcast_gets_it_also_after_a_restart;
@@ -102,6 +104,19 @@ suite! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_is_away_holds_up_nobody() {
     place::rabbitmq(async |place| volume::a_broker_that_is_away_holds_up_nobody(place).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_short_of_memory_holds_up_nobody() {
+    place::own_rabbitmq(async |place, node| {
+        alarming::a_broker_short_of_memory_holds_up_nobody(place, node).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_is_due_together_is_carried_before_its_time() {
+    place::rabbitmq(async |place| timing::a_crowd_is_carried_before_its_time(place).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

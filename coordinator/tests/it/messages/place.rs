@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use super::world::patiently;
 use crate::rabbitmq::place::{delete_exchange, shared_url};
 use crate::rabbitmq::proxy::{Proxy, Traffic};
+use crate::rabbitmq::server::Node;
 use crate::store::place;
 
 pub(super) struct Place<'a> {
@@ -92,9 +93,19 @@ pub(super) async fn rabbitmq_and_postgres(case: impl AsyncFnOnce(&Place<'_>)) {
     place::postgres(async |store| external(store, case).await).await;
 }
 
+/// Over SQLite and a RabbitMQ server of the case's own.
+pub(super) async fn own_rabbitmq(case: impl AsyncFnOnce(&Place<'_>, &Node)) {
+    let node = Node::start().await;
+    place::sqlite(async |store| {
+        let rabbitmq = Some(Scope::before(&node.url).await);
+        case(&Place { store, rabbitmq }, &node).await;
+    })
+    .await;
+}
+
 /// What the case made at the server is taken away however it ends.
 async fn external(store: &place::Place, case: impl AsyncFnOnce(&Place<'_>)) {
-    let scope = Scope::new().await;
+    let scope = Scope::before(&shared_url()).await;
     let rabbitmq = Some(scope.clone());
     let place = Place { store, rabbitmq };
     let result = AssertUnwindSafe(case(&place)).catch_unwind().await;
@@ -112,8 +123,8 @@ struct Scope {
 }
 
 impl Scope {
-    async fn new() -> Self {
-        let (proxy, url) = Proxy::before(&shared_url()).await;
+    async fn before(server: &str) -> Self {
+        let (proxy, url) = Proxy::before(server).await;
         Self {
             proxy: Arc::new(proxy),
             url,
@@ -216,6 +227,18 @@ impl ExternalBroker for Scoped {
             };
             let batch: Vec<SharedMessage> = batch.iter().map(there).collect();
             self.broker.publish(lane, &batch).await
+        })
+    }
+
+    fn depths<'a>(
+        &'a self,
+        groups: &'a [(GroupName, Topic)],
+    ) -> BoxFuture<'a, Result<Vec<Option<u32>>, BrokerError>> {
+        Box::pin(async move {
+            let there =
+                |(group, topic): &(GroupName, Topic)| (group.clone(), self.scope.there(topic));
+            let there: Vec<_> = groups.iter().map(there).collect();
+            self.broker.depths(&there).await
         })
     }
 

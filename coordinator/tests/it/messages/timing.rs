@@ -1,13 +1,14 @@
 //! Delayed messages.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use amends_coordinator::messages::ItemOutcome;
+use amends_coordinator::messages::{ItemOutcome, NewMessage};
 use amends_core::message::{MessageState, OrderKey};
 use amends_core::time::Millis;
 
 use super::place::Place;
-use super::world::{World, body, delayed, message, subscription};
+use super::world::{World, body, delayed, message, patiently, subscription};
 
 pub(super) async fn delays_arrive_in_the_order_of_time(place: &Place<'_>) {
     let world = World::new(place);
@@ -94,5 +95,47 @@ pub(super) async fn overdue_messages_come_after_a_restart(place: &Place<'_>) {
     assert_eq!(came, ["1", "2"]);
     next.publish(message("t", "now")).await;
     assert_eq!(body(&consumer.next().await), "now");
+    assert!(consumer.has_nothing());
+}
+
+/// More than can be carried at one moment: they leave early, nobody has them early, and what has left can
+/// no longer be taken back.
+pub(super) async fn a_crowd_is_carried_before_its_time(place: &Place<'_>) {
+    const CROWD: usize = 1_000;
+    let world = World::new(place);
+    let run = world.run("a").await;
+    let mut consumer = run.consumer(&subscription("g", "t"), 1_000).await;
+    let alone = run.publish(delayed("t", "alone", Millis(10_000))).await;
+    run.pass(Duration::from_millis(9_000)).await;
+    for part in 0..CROWD / 250 {
+        let new = (0..250).map(|n| delayed("t", &format!("{part}-{n}"), Millis(3_000)));
+        run.messages.publish(new.collect()).await.unwrap();
+    }
+    let keyed = NewMessage {
+        order_key: Some(OrderKey::new("k").unwrap()),
+        ..delayed("t", "keyed", Millis(3_000))
+    };
+    let keyed = run.publish(keyed).await;
+    // All but a few of those that are due in a second have left; one in order waits.
+    run.pass(Duration::from_millis(2_000)).await;
+    run.until_state(&alone, MessageState::Published).await;
+    assert_eq!(body(&consumer.next().await), "alone");
+    let health = async {
+        while run.messages.health().unpublished > CROWD / 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    patiently(health).await;
+    run.until_state(&keyed, MessageState::Committed).await;
+    consumer.handle.add_credit(1).await.unwrap();
+    assert!(consumer.has_nothing(), "nobody has them before their time");
+    run.pass(Duration::from_millis(999)).await;
+    assert!(consumer.has_nothing(), "a millisecond is left");
+    run.pass(Duration::from_millis(1)).await;
+    let mut came = BTreeSet::new();
+    for handed in consumer.drain(CROWD + 1).await {
+        assert!(came.insert(handed.message.id.clone()), "came twice");
+    }
+    assert!(came.contains(&keyed));
     assert!(consumer.has_nothing());
 }

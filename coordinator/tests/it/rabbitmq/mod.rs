@@ -9,5 +9,5 @@ pub(crate) mod place;
 pub(crate) mod proxy;
 mod publishing;
 mod receiving;
-mod server;
+pub(crate) mod server;
 mod topology;

@@ -11,14 +11,14 @@ use tokio::sync::{Mutex, MutexGuard};
 /// A node needs a core for seconds while it starts: one at a time.
 static ONE: Mutex<()> = Mutex::const_new(());
 
-pub(super) struct Node {
+pub(crate) struct Node {
     folder: TempDir,
-    pub(super) url: String,
+    pub(crate) url: String,
     _one: MutexGuard<'static, ()>,
 }
 
 impl Node {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let one = ONE.lock().await;
         let folder = TempDir::new().unwrap();
         // Started by root it runs as another user, who must come in.
@@ -51,7 +51,7 @@ impl Node {
     }
 
     /// `rabbitmqctl` of this node.
-    pub(super) async fn control(&self, arguments: &[&str]) {
+    pub(crate) async fn control(&self, arguments: &[&str]) {
         let mut command = Command::new(self.home().join("ctl"));
         command.args(arguments);
         run(command).await;

@@ -3,8 +3,9 @@
 use amends_coordinator::broker::{BrokerError, Carried, ExternalBroker as _};
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
+use tokio::time::timeout;
 
-use super::place::{Place, shared_url, take};
+use super::place::{PATIENCE, Place, delete_exchange, shared_url, take};
 
 #[tokio::test]
 async fn a_queue_with_other_settings_is_refused_with_an_explanation() {
@@ -66,4 +67,43 @@ async fn declaring_and_removing_again_is_fine() {
     place.declare("*").await;
     place.publish(&place.messages("n", "", 1)).await;
     place.clear().await;
+}
+
+/// Two stores on one vhost with the same topic and group: each gets what is its own, and knows how much waits.
+#[tokio::test]
+async fn a_prefix_keeps_two_stores_apart() {
+    let one = Place::at(&shared_url(), |_| {}).await;
+    let mut two = Place::at(&shared_url(), |options| {
+        options.prefix = "test-two".to_owned()
+    })
+    .await;
+    two.topic = one.topic.clone();
+    let key = (one.group.clone(), one.topic.clone());
+    let key = std::slice::from_ref(&key);
+    one.declare("*").await;
+    assert_eq!(two.broker.depths(key).await.unwrap(), [None], "not its own");
+    two.declare("*").await;
+    one.publish(&one.messages("one", "", 3)).await;
+    two.publish(&two.messages("two", "", 2)).await;
+    // A quorum queue counts what it has a moment after it confirmed it.
+    for (place, count) in [(&one, 3), (&two, 2)] {
+        let counted = async {
+            while place.broker.depths(key).await.unwrap() != [Some(count)] {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, counted).await.unwrap();
+    }
+    let mut feed = two.feed(10).await;
+    assert_eq!(take(&mut feed, 2).await, ["two-0", "two-1"]);
+    drop(feed);
+    let mut feed = one.feed(10).await;
+    assert_eq!(take(&mut feed, 3).await.len(), 3);
+    drop(feed);
+    let url = two.url.clone();
+    two.broker.remove(&two.group, &two.topic).await.unwrap();
+    two.broker.stop().await;
+    delete_exchange(&url, &format!("test-two/amends.{}", one.topic)).await;
+    delete_exchange(&url, "test-two/amends-dead-letters").await;
+    one.clear().await;
 }

@@ -220,6 +220,7 @@ impl ConsumerService for Fake {
             retrying: 1,
             dead: 1,
             create_time: at(0, 0),
+            at_broker: (group == "audit").then_some(12),
         };
         answer(ListSubscriptionsResponse {
             subscriptions: vec![
@@ -302,9 +303,21 @@ impl DeadLetterService for Fake {
         &self,
         request: Request<ListDeadLettersRequest>,
     ) -> Answer<ListDeadLettersResponse> {
-        let ids = chosen(Vec::new(), request.into_inner().filter.as_ref());
+        let filter = request.into_inner().filter.unwrap_or_default();
+        let ids = chosen(Vec::new(), Some(&filter));
+        let mut letters: Vec<_> = ids.iter().map(|id| letter(id, false)).collect();
+        if filter.state() == DeadLetterState::Resent {
+            letters.truncate(1);
+            for letter in &mut letters {
+                letter.set_state(DeadLetterState::Resent);
+                letter.resolve_time = at(3_600, 0);
+                letter.actor = "eve".to_owned();
+                letter.reason = "price was missing".to_owned();
+                letter.resent_as = "m-9".to_owned();
+            }
+        }
         answer(ListDeadLettersResponse {
-            dead_letters: ids.iter().map(|id| letter(id, false)).collect(),
+            dead_letters: letters,
             next_page_token: String::new(),
         })
     }

@@ -4,6 +4,7 @@ mod checks;
 mod consuming;
 mod dead;
 mod halves;
+mod metrics;
 mod publishing;
 mod refusing;
 
