@@ -6,7 +6,7 @@ const MIN_SIMILARITY: f64 = 0.8;
 /// The candidate most like `word`, if any is alike enough.
 ///
 /// Dotted words are compared whole; a word without a section is compared with
-/// the last parts, so that `listen` finds `server.listen`.
+/// the last parts, so that `listen` finds `server.listen`. Of equals the first.
 pub(crate) fn closest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -21,7 +21,7 @@ pub(crate) fn closest<'a>(
         .into_iter()
         .map(|candidate| (candidate, likeness(candidate)))
         .filter(|(_, likeness)| *likeness >= MIN_SIMILARITY)
-        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .reduce(|best, other| if other.1 > best.1 { other } else { best })
         .map(|(candidate, _)| candidate)
 }
 

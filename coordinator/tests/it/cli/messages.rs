@@ -330,7 +330,7 @@ fn subscriptions_are_listed_made_and_ended() {
             "jsonl",
         ],
     );
-    insta::assert_snapshot!(made.out, @r#"{"group":"stock","topic":"orders","tags":"paid || sent","sql":null,"mode":"clustering","max_attempts":0,"retry_schedule":["1s","1m"],"consumers":0,"ready":0,"leased":0,"retrying":0,"dead":0,"create_time":null}"#);
+    insta::assert_snapshot!(made.out, @r#"{"group":"stock","topic":"orders","tags":"paid || sent","sql":null,"mode":"clustering","max_attempts":0,"retry_schedule":["1s","1m"],"consumers":0,"ready":0,"leased":0,"retrying":0,"dead":0,"at_broker":null,"create_time":null}"#);
     let changed = remote(
         server,
         &[

@@ -127,7 +127,6 @@ pub(super) async fn a_crowd_is_carried_before_its_time(place: &Place<'_>) {
     };
     patiently(health).await;
     run.until_state(&keyed, MessageState::Committed).await;
-    consumer.handle.add_credit(1).await.unwrap();
     assert!(consumer.has_nothing(), "nobody has them before their time");
     run.pass(Duration::from_millis(999)).await;
     assert!(consumer.has_nothing(), "a millisecond is left");
