@@ -20,6 +20,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::limit::ConcurrencyLimitLayer;
 
@@ -38,22 +39,47 @@ const MAX_REQUESTS: usize = 4;
 
 /// Whose numbers.
 #[derive(Clone)]
-pub(super) struct Told {
-    pub(super) engine: Engine,
-    pub(super) messages: Messages,
+struct Told {
+    engine: Engine,
+    messages: Messages,
 }
 
-/// Binds the address.
-pub(super) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let failed = |source| ServeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    tracing::info!(%address, "metrics are at /metrics");
-    Ok((listener, address))
+/// The configured address, bound; nothing where there is none.
+pub(super) struct Listening(Option<(TcpListener, SocketAddr)>);
+
+impl Listening {
+    /// Binds the address.
+    pub(super) async fn bind(address: Option<SocketAddr>) -> Result<Self, ServeError> {
+        let Some(address) = address else {
+            return Ok(Self(None));
+        };
+        let failed = |source| ServeError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        tracing::info!(%address, "metrics are at /metrics");
+        Ok(Self(Some((listener, address))))
+    }
+
+    /// Serves until the token is cancelled; says where.
+    pub(super) fn start(
+        self,
+        engine: &Engine,
+        messages: &Messages,
+        workers: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> Option<SocketAddr> {
+        let (listener, address) = self.0?;
+        let told = Told {
+            engine: engine.clone(),
+            messages: messages.clone(),
+        };
+        workers.spawn(serve(listener, told, stop.clone()));
+        Some(address)
+    }
 }
 
 /// Serves `GET /metrics` until the token is cancelled.
-pub(super) async fn serve(listener: TcpListener, told: Told, stop: CancellationToken) {
+async fn serve(listener: TcpListener, told: Told, stop: CancellationToken) {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .layer(ConcurrencyLimitLayer::new(MAX_REQUESTS))

@@ -20,7 +20,7 @@ use crate::participant::{Outbound, Registry};
 use crate::worker::{self, Cleaner, Lease, MessageCleaner, Outbox, Recovery, Sleepers, Sweeper};
 
 use super::error::ServeError;
-use super::metrics::{self, Told};
+use super::metrics::Listening;
 use super::{build, now, server};
 
 /// A running coordinator. Dropping it stops it at once, as a crash would.
@@ -50,11 +50,7 @@ impl Coordinator {
         let started_at = now();
         let incarnation = build::incarnation();
         let (listener, address) = server::listen(&config.server).await?;
-        let metrics = match config.metrics.listen {
-            Some(address) => Some(metrics::listen(address).await?),
-            None => None,
-        };
-        let metrics_address = metrics.as_ref().map(|(_, address)| *address);
+        let metrics = Listening::bind(config.metrics.listen).await?;
         let tls = server::tls(&config.server)?;
         let token = build::token(&config)?;
         let stores = build::store(&config, incarnation.clone()).await?;
@@ -99,20 +95,9 @@ impl Coordinator {
             &stop_workers,
         );
         start_message_workers(&config, &messages, &halves, &mut workers, &stop_workers);
-        if let Some((listener, _)) = metrics {
-            let told = Told {
-                engine: engine.clone(),
-                messages: messages.clone(),
-            };
-            workers.spawn(metrics::serve(listener, told, stop_workers.clone()));
-        }
-        let server = server::start(
-            listener,
-            &routes,
-            tls.as_ref(),
-            &stop_server,
-            cores.handles(),
-        );
+        let metrics_address = metrics.start(&engine, &messages, &mut workers, &stop_workers);
+        let on = cores.handles();
+        let server = server::start(listener, &routes, tls.as_ref(), &stop_server, on);
         Ok(Self {
             address,
             metrics_address,

@@ -107,9 +107,10 @@ pub(super) async fn a_crowd_is_carried_before_its_time(place: &Place<'_>) {
     let mut consumer = run.consumer(&subscription("g", "t"), 1_000).await;
     let alone = run.publish(delayed("t", "alone", Millis(10_000))).await;
     run.pass(Duration::from_millis(9_000)).await;
+    let mut crowd = Vec::new();
     for part in 0..CROWD / 250 {
         let new = (0..250).map(|n| delayed("t", &format!("{part}-{n}"), Millis(3_000)));
-        run.messages.publish(new.collect()).await.unwrap();
+        crowd.extend(run.messages.publish(new.collect()).await.unwrap());
     }
     let keyed = NewMessage {
         order_key: Some(OrderKey::new("k").unwrap()),
@@ -127,6 +128,19 @@ pub(super) async fn a_crowd_is_carried_before_its_time(place: &Place<'_>) {
     };
     patiently(health).await;
     run.until_state(&keyed, MessageState::Committed).await;
+    let mut has_left = None;
+    for accepted in &crowd {
+        let view = run.messages.get(&accepted.id).await.unwrap();
+        if view.stored.state == MessageState::Published {
+            has_left = Some(accepted.id.clone());
+        }
+    }
+    let cancelled = run.messages.cancel(&[has_left.unwrap()], "x").await;
+    let outcome = &cancelled.unwrap()[0].outcome;
+    assert!(
+        matches!(outcome, ItemOutcome::Refused { .. }),
+        "{outcome:?}"
+    );
     assert!(consumer.has_nothing(), "nobody has them before their time");
     run.pass(Duration::from_millis(999)).await;
     assert!(consumer.has_nothing(), "a millisecond is left");

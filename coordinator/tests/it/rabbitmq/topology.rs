@@ -74,7 +74,7 @@ async fn declaring_and_removing_again_is_fine() {
 async fn a_prefix_keeps_two_stores_apart() {
     let one = Place::at(&shared_url(), |_| {}).await;
     let mut two = Place::at(&shared_url(), |options| {
-        options.prefix = "test-two".to_owned()
+        options.prefix = "test-two".to_owned();
     })
     .await;
     two.topic = one.topic.clone();
