@@ -22,6 +22,7 @@ mod items;
 mod message;
 mod migrate;
 mod msg;
+mod names;
 mod output;
 mod page;
 mod participant;

@@ -50,6 +50,14 @@ pub(super) fn short(name: &'static str, prefix: &str) -> &'static str {
     name.strip_prefix(prefix).unwrap_or(name)
 }
 
+/// `shop.order v1`; a TCC has a name only.
+pub(super) fn definition(name: &str, version: u32) -> String {
+    match version {
+        0 => name.to_owned(),
+        version => format!("{name} v{version}"),
+    }
+}
+
 /// `CODE: message`.
 pub(super) fn failure(failure: &Failure) -> String {
     coded(&failure.code, &failure.message)

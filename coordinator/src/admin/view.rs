@@ -1,10 +1,9 @@
 //! The API's messages as JSON: its own field names, enums without their
 //! prefix, times in UTC ISO form, JSON payloads as they are.
 
-use amends_proto::v1::available_action::Action;
 use amends_proto::v1::{
-    self as api, Definition, GetStatusResponse, Participant, Payload, StepState, Transaction,
-    TransactionRecord, TransactionState, TransactionSummary,
+    self as api, Definition, GetStatusResponse, Participant, Payload, Transaction,
+    TransactionRecord, TransactionSummary,
 };
 use base64::Engine as _;
 use prost_types::Timestamp;
@@ -12,6 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::definition_file::DefinitionFile;
+pub(super) use super::names::{action_name, decision, kind, state, step_state};
 use super::profile::ProfileView;
 use super::show;
 
@@ -84,7 +84,7 @@ impl From<&TransactionSummary> for SummaryView {
     fn from(summary: &TransactionSummary) -> Self {
         Self {
             gid: summary.gid.clone(),
-            kind: show::short(summary.kind().as_str_name(), "TRANSACTION_KIND_"),
+            kind: kind(summary.kind()),
             state: state(summary.state()),
             definition: summary.definition.clone(),
             version: summary.version,
@@ -104,8 +104,9 @@ impl SummaryView {
         let time = |time: &Option<String>| time.clone().unwrap_or_default();
         vec![
             self.gid.clone(),
+            self.kind.to_owned(),
             self.state.to_owned(),
-            format!("{} v{}", self.definition, self.version),
+            show::definition(&self.definition, self.version),
             time(&self.create_time),
             time(&self.update_time),
             self.cause.as_ref().map(CauseView::text).unwrap_or_default(),
@@ -143,6 +144,9 @@ struct StepView {
     last_failure: Option<FailureView>,
     next_attempt_time: Option<String>,
     stuck_reason: Option<String>,
+    /// The TCC that this branch is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    child_gid: Option<String>,
 }
 
 impl From<&api::Step> for StepView {
@@ -158,6 +162,7 @@ impl From<&api::Step> for StepView {
             last_failure: step.last_failure.as_ref().map(Into::into),
             next_attempt_time: time(step.next_attempt_time.as_ref()),
             stuck_reason: text(&step.stuck_reason),
+            child_gid: text(&step.child_gid),
         }
     }
 }
@@ -168,6 +173,13 @@ struct ActionView {
     step: Option<String>,
     enabled: bool,
     disabled_reason: Option<String>,
+}
+
+/// The TCC that decides, and which of its branches this one is.
+#[derive(Debug, Serialize)]
+struct ParentView {
+    gid: String,
+    branch: String,
 }
 
 /// Everything about one transaction.
@@ -184,6 +196,11 @@ pub(super) struct TransactionView {
     record_count: u64,
     owner: String,
     generation: u64,
+    /// TCC: what was decided, once it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<ParentView>,
 }
 
 impl From<&Transaction> for TransactionView {
@@ -205,6 +222,11 @@ impl From<&Transaction> for TransactionView {
             record_count: transaction.record_count,
             owner: transaction.owner.clone(),
             generation: transaction.generation,
+            decision: decision(transaction),
+            parent: transaction.parent.as_ref().map(|parent| ParentView {
+                gid: parent.gid.clone(),
+                branch: parent.branch.clone(),
+            }),
         }
     }
 }
@@ -440,21 +462,6 @@ impl BrokerView {
         };
         format!("{kind}, {state}{}{waiting}", reason.unwrap_or_default())
     }
-}
-
-/// `RUNNING`.
-pub(super) fn state(state: TransactionState) -> &'static str {
-    show::short(state.as_str_name(), "TRANSACTION_STATE_")
-}
-
-/// `UNDO_WAITING`.
-pub(super) fn step_state(state: StepState) -> &'static str {
-    show::short(state.as_str_name(), "STEP_STATE_")
-}
-
-/// `MARK_UNDONE`.
-pub(super) fn action_name(action: Action) -> &'static str {
-    show::short(action.as_str_name(), "ACTION_")
 }
 
 fn time(time: Option<&Timestamp>) -> Option<String> {

@@ -13,7 +13,7 @@ use super::error::EngineError;
 use super::message::{Accepted, CommandFailed, Loaded, Reply, StartFailed, Until};
 use super::seat::Seat;
 use super::stopwatch::Stopwatch;
-use super::transaction::{Decision, Effect, Record, Transaction};
+use super::transaction::{Decision, Effect, Record, Rejected, Transaction};
 use super::unawaited::{Listed, Worth};
 
 /// A transaction as it stands, for readers.
@@ -47,6 +47,9 @@ pub(super) enum Waiter {
     },
     /// Put a command to it.
     Command(Reply<Result<View, CommandFailed>>),
+    /// Put a command to it in vain. The reason may be what is not durable yet:
+    /// told before, it could turn out otherwise after a crash.
+    Rejected(Reply<Result<View, CommandFailed>>, Rejected),
 }
 
 /// An effect, and when it was decided.
@@ -349,6 +352,7 @@ impl Waiter {
         match self {
             Self::Start { looks, .. } => *looks,
             Self::Command(_) => true,
+            Self::Rejected(..) => false,
         }
     }
 
@@ -360,13 +364,18 @@ impl Waiter {
             }
             (Self::Command(reply), Some(view)) => drop(reply.send(Ok(view))),
             (Self::Command(_), None) => {}
+            (Self::Rejected(reply, rejected), _) => {
+                drop(reply.send(Err(CommandFailed::Error(rejected.into()))));
+            }
         }
     }
 
     pub(super) fn fail(self, error: EngineError) {
         match self {
             Self::Start { reply, .. } => drop(reply.send(Err(StartFailed::Error(error)))),
-            Self::Command(reply) => drop(reply.send(Err(CommandFailed::Error(error)))),
+            Self::Command(reply) | Self::Rejected(reply, _) => {
+                drop(reply.send(Err(CommandFailed::Error(error))));
+            }
         }
     }
 }

@@ -166,7 +166,10 @@ impl Shard {
                 live.when_durable(Waiter::Command(reply));
                 self.perform(gid, ready, moment);
             }
-            Err(rejected) => drop(reply.send(Err(CommandFailed::Error(rejected.into())))),
+            Err(rejected) => {
+                live.when_durable(Waiter::Rejected(reply, rejected));
+                self.perform(gid, Vec::new(), moment);
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use amends_core::time::Millis;
 use tokio::time::Instant;
 
 use crate::clock::runtime_now;
+use crate::crash;
 
 use super::error::EngineError;
 use super::handle::{Engine, LOOK_AGAIN};
@@ -42,7 +43,9 @@ impl Engine {
                 Err(_) => Err(error),
             };
         }
-        self.born(Birth::Tcc(start)).await
+        let begun = self.born(Birth::Tcc(start)).await;
+        crash::point("tcc-begun");
+        begun
     }
 
     async fn register_child(&self, parent: &Parent, child: &Gid) -> Result<View, EngineError> {
@@ -82,6 +85,7 @@ impl Engine {
         let name = registration.name.clone();
         let register = tcc::Command::Register(Box::new(registration));
         self.command(gid, Command::Tcc(register)).await?;
+        crash::point("tcc-registered");
         let is_known = |view: &View| {
             let Some(tcc) = view.transaction.tcc() else {
                 return true;
@@ -89,7 +93,9 @@ impl Engine {
             let branch = tcc.position(name.as_str()).map(|ix| &tcc.branches()[ix]);
             *tcc.stage() != Stage::Trying || branch.is_none_or(|it| !is_open(&it.tried))
         };
-        self.wait_until(gid, deadline, is_known).await
+        let tried = self.wait_until(gid, deadline, is_known).await;
+        crash::point("tcc-tried");
+        tried
     }
 
     /// Confirms a TCC; returns once that is durable. Tries that the coordinator
@@ -98,6 +104,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Rejected`], [`EngineError::NotFound`], the store's.
     pub async fn confirm_tcc(&self, gid: &Gid, deadline: Instant) -> Result<View, EngineError> {
+        crash::point("tcc-deciding");
         let confirm = || Command::Tcc(tcc::Command::Confirm);
         let view = match self.command(gid, confirm()).await {
             Err(EngineError::Rejected(Rejected::Tcc(tcc::Rejected::TriesOpen(_)))) => {
@@ -107,11 +114,24 @@ impl Engine {
             }
             confirmed => confirmed?,
         };
+        crash::point("tcc-decided");
         if is_unheard(&view) {
             let is_heard = |view: &View| !is_unheard(view);
             return self.wait_until(gid, deadline, is_heard).await;
         }
         Ok(view)
+    }
+
+    /// Cancels a TCC; returns once that is durable.
+    ///
+    /// # Errors
+    /// [`EngineError::Rejected`], [`EngineError::NotFound`], the store's.
+    pub async fn cancel_tcc(&self, gid: &Gid, reason: String) -> Result<View, EngineError> {
+        crash::point("tcc-deciding");
+        let cancel = Command::Tcc(tcc::Command::Cancel { reason });
+        let cancelled = self.command(gid, cancel).await?;
+        crash::point("tcc-decided");
+        Ok(cancelled)
     }
 
     /// Waits until something holds of a transaction, at most until `deadline`;

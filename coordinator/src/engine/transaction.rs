@@ -317,10 +317,7 @@ impl Transaction {
                 Ok(Decision::Saga(decision))
             }
             Self::Tcc(tcc) => {
-                let decision = tcc::decide(tcc, command.for_tcc()?, now)?;
-                for record in &decision.records {
-                    tcc::apply(tcc, record);
-                }
+                let decision = tcc::decide_in_place(tcc, command.for_tcc()?, now)?;
                 Ok(Decision::Tcc(decision))
             }
         }

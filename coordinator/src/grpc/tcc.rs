@@ -6,6 +6,7 @@ use amends_core::answer::{Answer, Failure};
 use amends_core::id::{Gid, StepName};
 use amends_core::payload::Payload;
 use amends_core::retry::RetryPolicy;
+use amends_core::saga::Violation;
 use amends_core::target::Target;
 use amends_core::tcc::{self, Parent, Registration, Start, Tcc, TriedBy, Work};
 use amends_core::time::Millis;
@@ -135,8 +136,7 @@ impl TccService for Tccs {
         let gid = read::gid(&request.gid)?;
         let until = until(request.wait)?;
         let reason = read::reason("reason", &request.reason)?;
-        let cancel = Command::Tcc(tcc::Command::Cancel { reason });
-        let decided = self.engine.command(&gid, cancel).await?;
+        let decided = self.engine.cancel_tcc(&gid, reason).await?;
         let view = self.ended(&gid, decided, until).await?;
         Ok(Response::new(v1::CancelTccResponse {
             transaction: Some(self.show(&view)),
@@ -195,7 +195,7 @@ impl Tccs {
         };
         match registration.check() {
             wrong if wrong.is_empty() => Ok(registration),
-            wrong => Err(EngineError::Invalid(wrong).into()),
+            wrong => Err(EngineError::Invalid(wrong.into_iter().map(of_branch).collect()).into()),
         }
     }
 
@@ -236,6 +236,14 @@ fn parent(parent: &v1::TccParent) -> Result<Parent, Status> {
         gid: gid.map_err(|bad| invalid("parent.gid", "GID_INVALID", bad.to_string()))?,
         branch: branch_name("parent.branch", &parent.branch)?,
     })
+}
+
+/// Named as in the request.
+fn of_branch(wrong: Violation) -> Violation {
+    Violation {
+        field: format!("branch.{}", wrong.field),
+        ..wrong
+    }
 }
 
 fn branch_name(field: &str, text: &str) -> Result<StepName, Status> {

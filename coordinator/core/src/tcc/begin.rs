@@ -30,9 +30,7 @@ pub struct Start {
 pub fn begin(start: Start, now: Timestamp) -> Result<(Tcc, Decision), Vec<Violation>> {
     let wrong = start.check();
     if wrong.is_empty() {
-        let mut draft = began(start, now);
-        advance(&mut draft);
-        Ok(draft.into_begun())
+        Ok(began(start, now, |_| {}))
     } else {
         Err(wrong)
     }
@@ -47,13 +45,12 @@ pub fn begin_cancelled(gid: Gid, parent: Parent, now: Timestamp) -> (Tcc, Decisi
         deadline: Millis(0),
         parent: Some(parent),
     };
-    let mut draft = began(start, now);
-    draft.cancel(Failure::new(
-        "CANCELLED_BEFORE_BEGIN",
-        "its parent was cancelled before it began",
-    ));
-    advance(&mut draft);
-    draft.into_begun()
+    began(start, now, |draft| {
+        draft.cancel(Failure::new(
+            "CANCELLED_BEFORE_BEGIN",
+            "its parent was cancelled before it began",
+        ));
+    })
 }
 
 /// What differs between a TCC and a start with the same id.
@@ -106,7 +103,8 @@ fn check_start(start: &Start) -> Vec<Violation> {
     wrong
 }
 
-fn began(start: Start, now: Timestamp) -> Draft {
+/// `then` comes before everything that is due at once.
+fn began(start: Start, now: Timestamp, then: impl FnOnce(&mut Draft<'_>)) -> (Tcc, Decision) {
     let Start {
         gid,
         name,
@@ -114,8 +112,8 @@ fn began(start: Start, now: Timestamp) -> Draft {
         parent,
     } = start;
     let deadline = now + deadline;
-    let tcc = blank(gid.clone(), &name, deadline, parent.clone(), now);
-    let mut draft = Draft::new(tcc, now);
+    let mut tcc = blank(gid.clone(), &name, deadline, parent.clone(), now);
+    let mut draft = Draft::new(&mut tcc, now);
     draft.record(Event::TccBegan {
         gid,
         name,
@@ -123,7 +121,10 @@ fn began(start: Start, now: Timestamp) -> Draft {
         parent,
     });
     draft.effects.push(Effect::Accept { after: RecordNo(1) });
-    draft
+    then(&mut draft);
+    advance(&mut draft);
+    let decision = draft.decided();
+    (tcc, decision)
 }
 
 /// A TCC before its first record.

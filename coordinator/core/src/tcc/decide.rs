@@ -196,12 +196,25 @@ fn listed(names: &[StepName]) -> String {
 /// # Errors
 /// Says why it changes nothing.
 pub fn decide(tcc: &Tcc, command: Command, now: Timestamp) -> Result<Decision, Rejected> {
+    decide_in_place(&mut tcc.clone(), command, now)
+}
+
+/// The same for a TCC that goes over into the state after it: the decision's
+/// records are applied already. Spares a copy of the TCC, and applying twice.
+///
+/// # Errors
+/// Says why it changes nothing; the TCC is as it was.
+pub fn decide_in_place(
+    tcc: &mut Tcc,
+    command: Command,
+    now: Timestamp,
+) -> Result<Decision, Rejected> {
     if let Some(verdict) = wanted(&command).filter(|_| tcc.decided().is_some()) {
         repeats(tcc, verdict)?;
     } else if tcc.is_ended() {
         return Err(Rejected::Ended);
     }
-    let mut draft = Draft::new(tcc.clone(), now);
+    let mut draft = Draft::new(tcc, now);
     match command {
         Command::Resume { generation } => draft.record(Event::Resumed { generation }),
         Command::Wake => {}
@@ -221,13 +234,13 @@ pub fn decide(tcc: &Tcc, command: Command, now: Timestamp) -> Result<Decision, R
         Command::ParentSaid(standing) => nested::parent_said(&mut draft, standing)?,
         Command::Confirm => confirm(&mut draft)?,
         Command::Cancel { reason } => {
-            if tcc.decided().is_none() {
-                actions::may_cancel(tcc)?;
+            if draft.tcc.decided().is_none() {
+                actions::may_cancel(draft.tcc)?;
                 draft.cancel(Failure::new("CANCELLED", reason));
             }
         }
         Command::Retry => {
-            actions::may_retry(tcc)?;
+            actions::may_retry(draft.tcc)?;
             draft.record(Event::RetryRequested);
         }
         Command::MarkDone {
@@ -235,11 +248,13 @@ pub fn decide(tcc: &Tcc, command: Command, now: Timestamp) -> Result<Decision, R
             operator,
             reason,
         } => {
-            let ix = actions::may_mark_done(tcc, &branch)?;
+            let ix = actions::may_mark_done(draft.tcc, &branch)?;
             actions::needs_reason(&reason)?;
+            let run = &draft.tcc.branches[ix];
+            let (branch, calls) = (run.registration.name.clone(), run.settle_attempts);
             draft.record(Event::Settled {
-                branch: tcc.branches[ix].registration.name.clone(),
-                calls: tcc.branches[ix].settle_attempts,
+                branch,
+                calls,
                 settlement: Settlement::ByHand { operator, reason },
             });
         }
@@ -250,7 +265,7 @@ pub fn decide(tcc: &Tcc, command: Command, now: Timestamp) -> Result<Decision, R
         }
     }
     advance(&mut draft);
-    Ok(draft.into_decision())
+    Ok(draft.decided())
 }
 
 /// The decision that a command asks for.
@@ -277,7 +292,7 @@ fn repeats(tcc: &Tcc, wanted: Verdict) -> Result<(), Rejected> {
     }
 }
 
-fn confirm(draft: &mut Draft) -> Result<(), Rejected> {
+fn confirm(draft: &mut Draft<'_>) -> Result<(), Rejected> {
     if draft.tcc.stage != Stage::Trying {
         return Ok(());
     }
@@ -293,9 +308,9 @@ fn confirm(draft: &mut Draft) -> Result<(), Rejected> {
     Ok(())
 }
 
-/// The state as it will be, with what led there.
-pub(super) struct Draft {
-    pub(super) tcc: Tcc,
+/// The state as it becomes, with what led there.
+pub(super) struct Draft<'t> {
+    pub(super) tcc: &'t mut Tcc,
     pub(super) now: Timestamp,
     /// For the first record: it tells of the answer.
     took: Option<Took>,
@@ -303,8 +318,8 @@ pub(super) struct Draft {
     pub(super) effects: Vec<Effect>,
 }
 
-impl Draft {
-    pub(super) fn new(tcc: Tcc, now: Timestamp) -> Self {
+impl<'t> Draft<'t> {
+    pub(super) fn new(tcc: &'t mut Tcc, now: Timestamp) -> Self {
         Self {
             tcc,
             now,
@@ -319,7 +334,7 @@ impl Draft {
             took: self.took.take(),
             ..Record::new(self.now, event)
         };
-        apply(&mut self.tcc, &record);
+        apply(self.tcc, &record);
         self.records.push(record);
     }
 
@@ -334,40 +349,25 @@ impl Draft {
         });
     }
 
-    pub(super) fn into_begun(mut self) -> (Tcc, Decision) {
-        self.add_wake();
-        let Self {
-            tcc,
-            records,
-            effects,
-            ..
-        } = self;
-        (tcc, Decision { records, effects })
-    }
-
-    fn into_decision(mut self) -> Decision {
-        self.add_wake();
-        let Self {
-            records, effects, ..
-        } = self;
-        Decision { records, effects }
-    }
-
-    fn add_wake(&mut self) {
-        self.effects
-            .extend(next_wake(&self.tcc).map(|at| Effect::Wake { at }));
+    pub(super) fn decided(mut self) -> Decision {
+        let wake = next_wake(self.tcc).map(|at| Effect::Wake { at });
+        self.effects.extend(wake);
+        Decision {
+            records: self.records,
+            effects: self.effects,
+        }
     }
 }
 
 /// Does everything that is due now.
-pub(super) fn advance(draft: &mut Draft) {
+pub(super) fn advance(draft: &mut Draft<'_>) {
     trying::advance(draft);
     nested::advance(draft);
     settling::advance(draft);
 }
 
 fn answered(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     ix: BranchIx,
     phase: Phase,
     attempt: u32,

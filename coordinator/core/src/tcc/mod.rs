@@ -71,7 +71,7 @@ pub use crate::log::{CorruptLog, RECORD_VERSION, Settlement, write_records};
 pub use actions::{Action, AvailableAction, available_actions};
 pub use apply::apply;
 pub use begin::{Start, begin, begin_cancelled, difference};
-pub use decide::{Command, Decision, Rejected, decide};
+pub use decide::{Command, Decision, Rejected, decide, decide_in_place};
 pub use effect::{Call, Effect, Tell, next_wake, pending_effects};
 pub use nested::Standing;
 pub use record::{Event, Parent, Phase, Record, Verdict};

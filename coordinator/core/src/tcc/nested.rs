@@ -88,7 +88,7 @@ impl Tcc {
 }
 
 /// Asks the parent when that is due.
-pub(super) fn advance(draft: &mut Draft) {
+pub(super) fn advance(draft: &mut Draft<'_>) {
     let Stage::Prepared { ask, asked, .. } = draft.tcc.stage else {
         return;
     };
@@ -101,7 +101,7 @@ pub(super) fn advance(draft: &mut Draft) {
         draft.record(Event::ParentAsked {
             attempt: asked.saturating_add(1),
         });
-        draft.effects.extend(ask_parent(&draft.tcc));
+        draft.effects.extend(ask_parent(draft.tcc));
     }
 }
 
@@ -124,7 +124,7 @@ pub(super) fn ask_parent(tcc: &Tcc) -> Option<Effect> {
 }
 
 /// A child says that it is prepared.
-pub(super) fn vote(draft: &mut Draft, branch: &str, child: &Gid) -> Result<(), Rejected> {
+pub(super) fn vote(draft: &mut Draft<'_>, branch: &str, child: &Gid) -> Result<(), Rejected> {
     let ix = draft
         .tcc
         .position(branch)
@@ -135,7 +135,7 @@ pub(super) fn vote(draft: &mut Draft, branch: &str, child: &Gid) -> Result<(), R
     if draft.tcc.branches[ix].is_tried() {
         return Ok(());
     }
-    must_be_trying(&draft.tcc)?;
+    must_be_trying(draft.tcc)?;
     draft.record(Event::TrySucceeded {
         branch: draft.tcc.branches[ix].registration.name.clone(),
         calls: 0,
@@ -145,7 +145,7 @@ pub(super) fn vote(draft: &mut Draft, branch: &str, child: &Gid) -> Result<(), R
 }
 
 /// The parent told, or answered.
-pub(super) fn parent_said(draft: &mut Draft, standing: Standing) -> Result<(), Rejected> {
+pub(super) fn parent_said(draft: &mut Draft<'_>, standing: Standing) -> Result<(), Rejected> {
     if draft.tcc.parent.is_none() {
         return Err(Rejected::NoParent);
     }

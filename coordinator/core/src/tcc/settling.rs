@@ -10,7 +10,7 @@ use super::record::{Event, Phase, Verdict};
 use super::state::{Branch, BranchIx, Settle, Stage};
 
 /// Does everything that is due after the decision.
-pub(super) fn advance(draft: &mut Draft) {
+pub(super) fn advance(draft: &mut Draft<'_>) {
     let Stage::Settling(decided) = &draft.tcc.stage else {
         return;
     };
@@ -29,7 +29,7 @@ pub(super) fn advance(draft: &mut Draft) {
                 phase: verdict.phase(),
                 attempt,
             });
-            draft.effects.extend(call(&draft.tcc, ix));
+            draft.effects.extend(call(draft.tcc, ix));
         }
     }
     if draft.tcc.branches.iter().all(Branch::is_settled) {
@@ -43,7 +43,7 @@ pub(super) fn advance(draft: &mut Draft) {
 
 /// Takes the answer to a confirm or a cancel.
 pub(super) fn answered(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     ix: BranchIx,
     phase: Phase,
     attempt: u32,
@@ -86,7 +86,7 @@ pub(super) fn answered(
 }
 
 /// Never given up: once the budget is used up, slow retries go on.
-fn failed(draft: &Draft, ix: BranchIx, phase: Phase, attempt: u32, failure: Failure) -> Event {
+fn failed(draft: &Draft<'_>, ix: BranchIx, phase: Phase, attempt: u32, failure: Failure) -> Event {
     let run = &draft.tcc.branches[ix];
     let retry = run.registration.settle_retry;
     let who = (

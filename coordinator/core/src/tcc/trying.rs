@@ -10,7 +10,7 @@ use super::registration::{MAX_BRANCHES, Registration, TriedBy};
 use super::state::{Branch, BranchIx, Stage, Tcc, Tried};
 
 /// Does everything that is due before the decision.
-pub(super) fn advance(draft: &mut Draft) {
+pub(super) fn advance(draft: &mut Draft<'_>) {
     if draft.tcc.stage != Stage::Trying {
         return;
     }
@@ -36,15 +36,15 @@ pub(super) fn advance(draft: &mut Draft) {
                 phase: Phase::Try,
                 attempt,
             });
-            draft.effects.extend(call(&draft.tcc, ix));
+            draft.effects.extend(call(draft.tcc, ix));
         }
     }
 }
 
 /// Adds a branch, unless it is there.
-pub(super) fn register(draft: &mut Draft, registration: Box<Registration>) -> Result<(), Rejected> {
+pub(super) fn register(draft: &mut Draft<'_>, registration: Box<Registration>) -> Result<(), Rejected> {
     // After the decision also a repeated one is refused: its try must not be called any more.
-    must_be_trying(&draft.tcc)?;
+    must_be_trying(draft.tcc)?;
     if draft.tcc.deadline <= draft.now {
         return Err(Rejected::DeadlinePassed);
     }
@@ -61,7 +61,7 @@ pub(super) fn register(draft: &mut Draft, registration: Box<Registration>) -> Re
     if draft.tcc.branches.len() >= MAX_BRANCHES {
         return Err(Rejected::TooManyBranches);
     }
-    if let Some(problem) = problem_of(&draft.tcc, &registration) {
+    if let Some(problem) = problem_of(draft.tcc, &registration) {
         return Err(Rejected::BranchInvalid(problem));
     }
     draft.record(Event::Registered(registration));
@@ -79,7 +79,7 @@ pub(super) fn problem_of(tcc: &Tcc, registration: &Registration) -> Option<Strin
 }
 
 /// Hears from the caller what came of a try.
-pub(super) fn report(draft: &mut Draft, name: &str, answer: Answer) -> Result<(), Rejected> {
+pub(super) fn report(draft: &mut Draft<'_>, name: &str, answer: Answer) -> Result<(), Rejected> {
     let ix = draft
         .tcc
         .position(name)
@@ -94,7 +94,7 @@ pub(super) fn report(draft: &mut Draft, name: &str, answer: Answer) -> Result<()
     if !run.is_open() {
         return Err(Rejected::TryKnown(name.to_owned()));
     }
-    must_be_trying(&draft.tcc)?;
+    must_be_trying(draft.tcc)?;
     let (branch, calls) = named(run);
     draft.record(match answer {
         Answer::Succeeded(output) => Event::TrySucceeded {
@@ -127,7 +127,7 @@ fn is_known(tried: &Tried, answer: &Answer) -> bool {
 
 /// Takes the answer to a call of a try.
 pub(super) fn answered(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     ix: BranchIx,
     attempt: u32,
     answer: Answer,
@@ -163,7 +163,7 @@ pub(super) fn answered(
     Ok(())
 }
 
-fn failed(draft: &Draft, ix: BranchIx, attempt: u32, failure: Failure) -> Event {
+fn failed(draft: &Draft<'_>, ix: BranchIx, attempt: u32, failure: Failure) -> Event {
     let run = &draft.tcc.branches[ix];
     let retry = run.registration.retry;
     let counted = attempt.saturating_sub(run.forgiven);
@@ -186,7 +186,7 @@ fn failed(draft: &Draft, ix: BranchIx, attempt: u32, failure: Failure) -> Event 
 }
 
 /// The try stays unknown; the caller decides what that means.
-fn gave_up(draft: &Draft, ix: BranchIx, attempt: u32, failure: Failure) -> Event {
+fn gave_up(draft: &Draft<'_>, ix: BranchIx, attempt: u32, failure: Failure) -> Event {
     Event::AttemptFailed {
         branch: draft.tcc.branches[ix].registration.name.clone(),
         phase: Phase::Try,

@@ -1,4 +1,4 @@
-//! What an operator may do: `amends tx cancel|retry|force|mark-undone`.
+//! What an operator may do: `amends tx cancel|retry|force|mark-undone|mark-done`.
 
 use amends_proto::v1::{
     ActionResult, CancelTransactionsRequest, ForceTransactionsRequest, ListTransactionsRequest,
@@ -22,7 +22,8 @@ const MAX_GIDS_PER_CALL: usize = 1000;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  amends tx cancel order-7 --reason 'customer called'\n  \
-    amends tx cancel --state running --definition shop.confirm-order --yes"
+    amends tx cancel --state running --definition shop.confirm-order --yes\n\n\
+    A TCC can be cancelled until its confirm is decided; under a parent, until it is prepared."
 )]
 pub(super) struct CancelArgs {
     #[command(flatten)]
@@ -36,7 +37,9 @@ pub(super) struct CancelArgs {
 
 /// Arguments of `amends tx retry`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: amends tx retry --state stuck --yes")]
+#[command(after_help = "Examples:\n  amends tx retry --state stuck --yes\n  \
+    amends tx retry --kind tcc --state stuck --yes\n\n\
+    A confirm or cancel that was refused is called again only by this.")]
 pub(super) struct RetryArgs {
     #[command(flatten)]
     selection: Selection,
@@ -45,7 +48,7 @@ pub(super) struct RetryArgs {
 /// Arguments of `amends tx force`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Nothing is called any more and nothing more is undone. Example:\n  \
+    after_help = "Nothing is called any more; nothing more is undone, confirmed or cancelled. Example:\n  \
     amends tx force order-7 --reason 'refunded by hand, ticket 4711'"
 )]
 pub(super) struct ForceArgs {
@@ -60,13 +63,14 @@ pub(super) struct ForceArgs {
 
 /// Arguments of `amends tx mark-undone`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: amends tx mark-undone order-7 deduct-balance --reason 'paid back by hand'"
-)]
+#[command(after_help = "Examples:\n  \
+    amends tx mark-undone order-7 deduct-balance --reason 'paid back by hand'\n  \
+    amends tx mark-done pay-7 points --reason 'settled by hand'\n\n\
+    Of a TCC it declares the branch confirmed or cancelled, whichever was decided.")]
 pub(super) struct MarkUndoneArgs {
     /// The transaction
     gid: String,
-    /// The step
+    /// The step or branch
     step: String,
     /// Why; kept
     #[arg(long)]
@@ -200,6 +204,7 @@ async fn selected(remote: &Remote, selection: &Selection) -> Result<Vec<String>,
             .iter()
             .map(|state| state.to_proto())
             .collect(),
+        kinds: selection.kind.iter().map(|kind| kind.to_proto()).collect(),
         definition: selection.definition.clone().unwrap_or_default(),
         ..Default::default()
     };

@@ -63,15 +63,18 @@ impl StateArg {
 #[derive(Debug, Args)]
 pub(super) struct Selection {
     /// Their ids
-    #[arg(value_name = "GID", required_unless_present_any = ["state", "definition"], conflicts_with_all = ["state", "definition"])]
+    #[arg(value_name = "GID", required_unless_present_any = ["state", "kind", "definition"], conflicts_with_all = ["state", "kind", "definition"])]
     pub(super) gids: Vec<String>,
     /// All in this state; several with commas
     #[arg(long, value_enum, ignore_case = true, value_delimiter = ',')]
     pub(super) state: Vec<StateArg>,
-    /// All with this definition
+    /// All of this kind; several with commas
+    #[arg(long, value_enum, ignore_case = true, value_delimiter = ',')]
+    pub(super) kind: Vec<KindArg>,
+    /// All with this definition, or this name of a TCC
     #[arg(long, value_name = "NAME")]
     pub(super) definition: Option<String>,
-    /// Really act on all that --state and --definition select
+    /// Really act on all that --state, --kind and --definition select
     #[arg(long)]
     pub(super) yes: bool,
 }

@@ -15,6 +15,7 @@ use crate::admin::view::SummaryView;
 /// Arguments of `amends tx list`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  amends tx list --state stuck\n  \
+    amends tx list --kind tcc --state confirming,compensating\n  \
     amends tx list --definition shop.confirm-order --since 1h --all -o jsonl")]
 pub(super) struct ListArgs {
     /// Only this state; several with commas
@@ -56,7 +57,15 @@ pub(super) async fn run(
 ) -> Result<Exit, CommandError> {
     let mut listing = Listing::new(
         format,
-        &["GID", "STATE", "DEFINITION", "CREATED", "UPDATED", "CAUSE"],
+        &[
+            "GID",
+            "KIND",
+            "STATE",
+            "DEFINITION",
+            "CREATED",
+            "UPDATED",
+            "CAUSE",
+        ],
         SummaryView::cells,
     );
     let limit = args.extent.limit();

@@ -37,7 +37,7 @@ enum TxCommand {
     List(ListArgs),
     /// Start a saga
     Start(StartArgs),
-    /// Show one transaction: state, steps, cause, what can be done
+    /// Show one transaction: state, steps or branches, cause, what can be done
     Get {
         /// Its id
         gid: String,
@@ -61,7 +61,7 @@ enum TxCommand {
         /// Its id
         gid: String,
     },
-    /// Make transactions turn back and undo what they did
+    /// Make transactions turn back and undo what they did; of a TCC: cancel all branches
     Cancel(CancelArgs),
     /// Make what waits for a retry try again now
     Retry(RetryArgs),

@@ -1,13 +1,15 @@
 //! One transaction, for people: `amends tx get`.
 
-use amends_proto::v1::{AvailableAction, GetTransactionRequest, Step, Transaction};
+use amends_proto::v1::{
+    AvailableAction, GetTransactionRequest, Step, TccDecision, Transaction, TransactionKind,
+};
 
 use crate::admin::connect::Remote;
 use crate::admin::error::CommandError;
 use crate::admin::exit::Exit;
 use crate::admin::output::{Format, pairs, print_one, table};
 use crate::admin::show;
-use crate::admin::view::{TransactionView, action_name, state, step_state};
+use crate::admin::view::{TransactionView, action_name, decision, kind, state, step_state};
 
 /// Prints one transaction.
 pub(super) async fn get(
@@ -35,14 +37,23 @@ fn text(transaction: &Transaction) -> String {
     let summary = transaction.summary.clone().unwrap_or_default();
     let head = pairs([
         ("gid", summary.gid.clone()),
+        ("kind", kind(summary.kind()).to_owned()),
         ("state", state(summary.state()).to_owned()),
         (
+            "decision",
+            decision(transaction).unwrap_or_default().to_owned(),
+        ),
+        (
             "definition",
-            match summary.version {
-                // A TCC has a name only.
-                0 => summary.definition.clone(),
-                version => format!("{} v{version}", summary.definition),
-            },
+            show::definition(&summary.definition, summary.version),
+        ),
+        (
+            "parent",
+            transaction
+                .parent
+                .as_ref()
+                .map(|parent| format!("{}, branch {}", parent.gid, parent.branch))
+                .unwrap_or_default(),
         ),
         ("created", show::time(summary.create_time.as_ref())),
         ("updated", show::time(summary.update_time.as_ref())),
@@ -70,8 +81,7 @@ fn text(transaction: &Transaction) -> String {
         ),
         ("records", transaction.record_count.to_string()),
     ]);
-    let headers = ["STEP", "STATE", "CALLS", "UNDOS", "NEXT", "NOTE"];
-    let steps = table(&headers, transaction.steps.iter().map(step));
+    let steps = table(&headers(transaction), transaction.steps.iter().map(step));
     let actions: String = transaction.available_actions.iter().map(action).collect();
     let actions = if actions.is_empty() {
         actions
@@ -81,10 +91,23 @@ fn text(transaction: &Transaction) -> String {
     format!("{head}\n{steps}{actions}")
 }
 
+/// What the calls are called that each step or branch got.
+fn headers(transaction: &Transaction) -> [&'static str; 6] {
+    let summary = transaction.summary.as_ref();
+    let kind = summary.map_or(TransactionKind::Unspecified, |summary| summary.kind());
+    let (what, first, second) = match (kind, transaction.decision()) {
+        (TransactionKind::Tcc, TccDecision::Confirm) => ("BRANCH", "TRIES", "CONFIRMS"),
+        (TransactionKind::Tcc, _) => ("BRANCH", "TRIES", "CANCELS"),
+        _ => ("STEP", "CALLS", "UNDOS"),
+    };
+    [what, "STATE", first, second, "NEXT", "NOTE"]
+}
+
 fn step(step: &Step) -> Vec<String> {
     let note = match (&step.stuck_reason, &step.last_failure, &step.output) {
         (reason, _, _) if !reason.is_empty() => reason.clone(),
         (_, Some(failure), _) => show::failure(failure),
+        (_, None, _) if !step.child_gid.is_empty() => format!("TCC {}", step.child_gid),
         (_, None, Some(output)) => show::payload(output),
         _ => String::new(),
     };

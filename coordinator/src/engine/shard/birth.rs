@@ -85,7 +85,7 @@ impl Shard {
                 Waiter::Start { reply, .. } => {
                     drop(reply.send(Err(StartFailed::Exists(start.clone()))));
                 }
-                waiter @ Waiter::Command(_) => waiter.fail(EngineError::NotOwned(gid.to_string())),
+                waiter => waiter.fail(EngineError::NotOwned(gid.to_string())),
             }
         }
         if let Some(stored) = stored {

@@ -6,6 +6,7 @@ mod halves;
 mod local;
 mod messages;
 mod serve;
+mod tcc;
 mod tx;
 
 use std::net::SocketAddr;
@@ -13,9 +14,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What a command left behind.
-struct Run {
-    code: i32,
-    out: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) out: String,
     err: String,
 }
 
@@ -48,7 +49,7 @@ fn local(args: &[&str]) -> Run {
 }
 
 /// Runs against a coordinator.
-fn remote(server: SocketAddr, args: &[&str]) -> Run {
+pub(crate) fn remote(server: SocketAddr, args: &[&str]) -> Run {
     let mut command = amends();
     command
         .args(args)

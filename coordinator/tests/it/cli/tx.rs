@@ -12,6 +12,7 @@ fn get_shows_everything_about_a_transaction() {
     assert_eq!((back.code, back.err.as_str()), (0, ""));
     insta::assert_snapshot!(back.out, @r#"
     gid         back
+    kind        SAGA
     state       COMPENSATED
     definition  shop.confirm-order v1
     created     2026-01-31T08:00:00.000Z
@@ -28,6 +29,7 @@ fn get_shows_everything_about_a_transaction() {
     let stuck = remote(server, &["tx", "get", "stuck"]);
     insta::assert_snapshot!(stuck.out, @r#"
     gid         stuck
+    kind        SAGA
     state       STUCK
     definition  shop.confirm-order v1
     created     2026-01-31T08:00:00.000Z
@@ -123,10 +125,10 @@ fn list_pages_up_to_the_limit() {
     let some = remote(server, &["tx", "list", "--limit", "3", "--state", "STUCK"]);
     assert_eq!(some.code, 0);
     insta::assert_snapshot!(some.out, @"
-GID   STATE  DEFINITION             CREATED                   UPDATED                   CAUSE
-tx-0  STUCK  shop.confirm-order v1  2026-01-31T08:00:00.000Z  2026-01-31T08:00:01.250Z
-tx-1  STUCK  shop.confirm-order v1  2026-01-31T08:00:00.000Z  2026-01-31T08:00:01.250Z
-tx-2  STUCK  shop.confirm-order v1  2026-01-31T08:00:00.000Z  2026-01-31T08:00:01.250Z
+GID   KIND  STATE  DEFINITION             CREATED                   UPDATED                   CAUSE
+tx-0  SAGA  STUCK  shop.confirm-order v1  2026-01-31T08:00:00.000Z  2026-01-31T08:00:01.250Z
+tx-1  SAGA  STUCK  shop.confirm-order v1  2026-01-31T08:00:00.000Z  2026-01-31T08:00:01.250Z
+tx-2  SAGA  STUCK  shop.confirm-order v1  2026-01-31T08:00:00.000Z  2026-01-31T08:00:01.250Z
 ");
     assert_eq!(some.err, "there are more than 3; see --limit and --all\n");
 

@@ -9,3 +9,4 @@ mod messages;
 mod participants;
 mod refusing;
 mod starting;
+mod tccs;

@@ -117,11 +117,14 @@ pub(crate) struct Participant {
 }
 
 impl Participant {
-    pub(crate) async fn start(ledger: &Ledger) -> Self {
+    pub(crate) async fn start<P: ParticipantService + Clone>(ledger: &P) -> Self {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), ledger).await
     }
 
-    pub(crate) async fn start_at(address: SocketAddr, ledger: &Ledger) -> Self {
+    pub(crate) async fn start_at<P: ParticipantService + Clone>(
+        address: SocketAddr,
+        ledger: &P,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

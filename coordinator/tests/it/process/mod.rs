@@ -8,3 +8,5 @@ mod messages;
 mod refuse;
 mod serve;
 mod stop;
+mod tccs;
+pub(crate) mod vault;

@@ -94,7 +94,12 @@ pub(super) fn command(folder: &Path, store: &str) -> Command {
 
 /// A configuration that knows one service, `shop`.
 pub(super) fn configure(folder: &Path, shop: SocketAddr) {
-    let text = format!("[participants.services]\nshop = [\"{shop}\"]\n");
+    configure_service(folder, "shop", shop);
+}
+
+/// The same with a service of another name.
+pub(super) fn configure_service(folder: &Path, service: &str, address: SocketAddr) {
+    let text = format!("[participants.services]\n{service} = [\"{address}\"]\n");
     std::fs::write(folder.join("amends.toml"), text).unwrap();
 }
 

@@ -7,7 +7,8 @@ use amends_core::answer::Answer;
 use amends_core::id::Generation;
 use amends_core::payload::Payload;
 use amends_core::tcc::{
-    Command, Decision, Effect, Phase, Standing, Tcc, Work, available_actions, decide, replay,
+    Command, Decision, Effect, Phase, Standing, Tcc, Work, apply, available_actions, decide,
+    decide_in_place, replay,
 };
 use amends_core::time::Millis;
 use serde_json::json;
@@ -304,6 +305,17 @@ fn every_state_and_every_command() {
             // Only a TCC that was read from its log is ever resumed.
             let told = replay(&run.log).unwrap();
             let from = if what == "resume" { &told } else { tcc };
+            let mut after = from.clone();
+            let in_place = decide_in_place(&mut after, command.clone(), run.now);
+            let mut applied = from.clone();
+            for record in in_place.iter().flat_map(|decision| &decision.records) {
+                apply(&mut applied, record);
+            }
+            let (after, applied) = (format!("{after:?}"), format!("{applied:?}"));
+            assert_eq!(
+                after, applied,
+                "{name}, {what}: what was decided is what it became"
+            );
             let comes = match decide(from, command, run.now) {
                 Ok(decision) => outcome(&decision),
                 Err(rejected) => rejected.code().to_owned(),

@@ -1,11 +1,12 @@
 //! A coordinator that only pretends: fixed answers, chosen by the ids asked for.
 //!
-//! Ids: `done`, `back`, `stuck` and `slow` exist; `slow` never ends. Everything
-//! else is not found. It records nothing and runs until the test process ends.
+//! Ids: `done`, `back`, `stuck` and `slow` exist, and the TCCs `pay` and
+//! `pay-points`; `slow` never ends. Everything else is not found. It records nothing and runs until the test process ends.
 
 mod halves;
 mod messages;
 mod sagas;
+mod tccs;
 mod transactions;
 
 use std::net::SocketAddr;

@@ -10,13 +10,13 @@ use tokio_stream::Stream;
 use tonic::{Code, Request, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::{Answer, Fake, answer, at, failure, json};
+use super::{Answer, Fake, answer, at, failure, json, tccs};
 
 /// Rows of the list of transactions, in pages of at most [`PAGE`].
 const LISTED: usize = 5;
 const PAGE: usize = 2;
 
-fn step(name: &str, state: StepState) -> Step {
+pub(super) fn step(name: &str, state: StepState) -> Step {
     Step {
         name: name.to_owned(),
         state: state.into(),
@@ -26,7 +26,7 @@ fn step(name: &str, state: StepState) -> Step {
     }
 }
 
-fn summary(gid: &str, state: TransactionState) -> TransactionSummary {
+pub(super) fn summary(gid: &str, state: TransactionState) -> TransactionSummary {
     TransactionSummary {
         gid: gid.to_owned(),
         kind: TransactionKind::Saga.into(),
@@ -45,6 +45,8 @@ pub(super) fn transaction(gid: &str) -> Result<Transaction, Status> {
         "done" => Ok(done()),
         "back" => Ok(back()),
         "stuck" => Ok(stuck()),
+        "pay" => Ok(tccs::stuck()),
+        "pay-points" => Ok(tccs::nested()),
         "slow" => Ok(Transaction {
             steps: vec![step("reserve-stock", StepState::Running)],
             ..base("slow", TransactionState::Running)
@@ -59,7 +61,7 @@ pub(super) fn transaction(gid: &str) -> Result<Transaction, Status> {
     }
 }
 
-fn base(gid: &str, state: TransactionState) -> Transaction {
+pub(super) fn base(gid: &str, state: TransactionState) -> Transaction {
     Transaction {
         summary: Some(summary(gid, state)),
         definition_hash: "abc".to_owned(),
@@ -112,13 +114,16 @@ fn back() -> Transaction {
     }
 }
 
-fn stuck() -> Transaction {
-    let action = |action: Action, step: &str, reason: &str| AvailableAction {
+pub(super) fn action(action: Action, step: &str, reason: &str) -> AvailableAction {
+    AvailableAction {
         action: action.into(),
         step: step.to_owned(),
         enabled: reason.is_empty(),
         disabled_reason: reason.to_owned(),
-    };
+    }
+}
+
+fn stuck() -> Transaction {
     let stuck = Step {
         undo_attempts: 16,
         stuck_reason: "the undo was refused: \u{1b}[31mNO_ACCOUNT".to_owned(),
@@ -188,7 +193,11 @@ impl TransactionService for Fake {
         let state = TransactionState::try_from(state).unwrap();
         let from: usize = request.page_token.parse().unwrap_or(0);
         let to = (from + PAGE.min(request.page_size as usize)).min(LISTED);
-        let row = |n: usize| summary(&format!("{}tx-{n}", request.gid_prefix), state);
+        let tccs = request.kinds == [i32::from(TransactionKind::Tcc)];
+        let row = |n: usize| match tccs {
+            true => tccs::summary(&format!("{}pay-{n}", request.gid_prefix), state),
+            false => summary(&format!("{}tx-{n}", request.gid_prefix), state),
+        };
         let next_page_token = if to < LISTED {
             to.to_string()
         } else {
@@ -245,23 +254,17 @@ impl TransactionService for Fake {
         &self,
         request: Request<ListTransactionRecordsRequest>,
     ) -> Answer<ListTransactionRecordsResponse> {
-        transaction(&request.into_inner().gid)?;
-        let record = |number, millis, kind: &str, step: &str, text: &str| TransactionRecord {
-            number,
-            time: at(0, millis),
-            kind: kind.to_owned(),
-            step: step.to_owned(),
-            text: text.to_owned(),
-            json: format!("{{\"z\":1,\"kind\":\"{kind}\"}}"),
-            took: None,
+        let found = transaction(&request.into_inner().gid)?;
+        let records = match found.summary.unwrap().kind() {
+            TransactionKind::Tcc => tccs::records(),
+            _ => vec![
+                record(1, 0, "BEGUN", "", "shop.confirm-order v1"),
+                TransactionRecord {
+                    took: Some(took()),
+                    ..record(2, 12, "STEP_SUCCEEDED", "reserve-stock", "price 100")
+                },
+            ],
         };
-        let records = vec![
-            record(1, 0, "BEGUN", "", "shop.confirm-order v1"),
-            TransactionRecord {
-                took: Some(took()),
-                ..record(2, 12, "STEP_SUCCEEDED", "reserve-stock", "price 100")
-            },
-        ];
         answer(ListTransactionRecordsResponse {
             records,
             next_page_token: String::new(),
@@ -306,6 +309,24 @@ impl TransactionService for Fake {
         answer(ForceTransactionsResponse {
             results: results(&request.into_inner().gids),
         })
+    }
+}
+
+pub(super) fn record(
+    number: u64,
+    millis: i32,
+    kind: &str,
+    step: &str,
+    text: &str,
+) -> TransactionRecord {
+    TransactionRecord {
+        number,
+        time: at(0, millis),
+        kind: kind.to_owned(),
+        step: step.to_owned(),
+        text: text.to_owned(),
+        json: format!("{{\"z\":1,\"kind\":\"{kind}\"}}"),
+        took: None,
     }
 }
 
