@@ -47,7 +47,7 @@ pub(super) enum Waiter {
     },
     /// Put a command to it.
     Command(Reply<Result<View, CommandFailed>>),
-    /// Put a command to it in vain. The reason may be what is not durable yet:
+    /// Put a command to a TCC in vain. The reason may be what is not durable yet:
     /// told before, it could turn out otherwise after a crash.
     Rejected(Reply<Result<View, CommandFailed>>, Rejected),
 }

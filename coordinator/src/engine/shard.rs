@@ -166,10 +166,12 @@ impl Shard {
                 live.when_durable(Waiter::Command(reply));
                 self.perform(gid, ready, moment);
             }
-            Err(rejected) => {
+            // Callers of a TCC rest on what they are told of its decision.
+            Err(rejected) if live.transaction.tcc().is_some() => {
                 live.when_durable(Waiter::Rejected(reply, rejected));
                 self.perform(gid, Vec::new(), moment);
             }
+            Err(rejected) => drop(reply.send(Err(CommandFailed::Error(rejected.into())))),
         }
     }
 

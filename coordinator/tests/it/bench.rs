@@ -32,8 +32,12 @@ struct Run {
 }
 
 fn bench(directory: &Path, args: &[&str]) -> Run {
+    bench_of("saga", directory, args)
+}
+
+fn bench_of(what: &str, directory: &Path, args: &[&str]) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_amends"))
-        .args(["bench", "saga", "--seconds", "600", "--warm-up", "0s"])
+        .args(["bench", what, "--seconds", "600", "--warm-up", "0s"])
         .args(["--concurrency", "4", "--rounds", "2", "--count", "20"])
         .args(args)
         .env_clear()
@@ -54,8 +58,12 @@ fn bench(directory: &Path, args: &[&str]) -> Run {
 
 /// Runs one bench in which nothing may go wrong.
 fn check(args: &[&str], calls_each: u64) -> Value {
+    check_of("saga", args, calls_each)
+}
+
+fn check_of(what: &str, args: &[&str], calls_each: u64) -> Value {
     let directory = tempfile::tempdir().unwrap();
-    let run = bench(directory.path(), &[args, &["-o", "json"]].concat());
+    let run = bench_of(what, directory.path(), &[args, &["-o", "json"]].concat());
     assert_eq!(run.code, 0, "{args:?}: {}{}", run.out, run.err);
     let report: Value = serde_json::from_str(&run.out).unwrap();
     let mut rest = run.out.as_str();
@@ -126,6 +134,25 @@ fn parallel_steps_of_definitions_sent_along() {
         "inline",
     ];
     check(&[&args[..], &["--store", "memory"]].concat(), 8);
+}
+
+#[test]
+fn tccs_that_are_confirmed_cancelled_or_tried_at_once() {
+    for (mode, branches) in [("confirm", 2), ("cancel", 3), ("parallel", 8)] {
+        let number = branches.to_string();
+        let args = ["--mode", mode, "--branches", &number, "--store", "memory"];
+        let report = check_of("tcc", &args, 2 * branches);
+        assert_eq!(
+            (&report["mode"], &report["steps"]),
+            (&mode.into(), &branches.into())
+        );
+    }
+    let report = check_of("tcc", &[], 4);
+    assert_eq!(report["store"], "sqlite");
+    if cfg!(target_os = "linux") {
+        assert!(report["coordinator_rss_mib"].as_f64().unwrap() > 1.0);
+        assert!(report["coordinator_cpu_ms_per_tx"].is_number());
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The calls of a saga, made by a client without a coordinator.
+//! The calls of a saga or TCC, made by a client without a coordinator.
 //!
 //! As well made as the coordinator's own: the same client, the same number of
 //! connections, a bound on each call that the participant is told.
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::connections::Connections;
 use super::driver::{Fault, Work};
 use super::participant::{COUNTS, Counts, RELEASE};
-use super::workload::{PlannedCall, Workload};
+use super::workload::PlannedCall;
 use crate::admin::error::CommandError;
 
 /// The default of a step's timeout.
@@ -35,14 +35,11 @@ impl Direct {
         participant: &str,
         connections: usize,
         cores: &[Handle],
-        workload: Workload,
+        stages: Vec<Vec<PlannedCall>>,
     ) -> Result<Self, CommandError> {
         let client = ParticipantServiceClient::new;
         let clients = Connections::open(participant, connections, cores, client).await?;
-        Ok(Self {
-            clients,
-            stages: workload.stages(),
-        })
+        Ok(Self { clients, stages })
     }
 
     /// How often the participant's steps were called so far, by anybody.

@@ -10,6 +10,7 @@ use clap::builder::RangedU64ValueParser;
 use serde::Serialize;
 use tokio::runtime::Handle;
 
+use super::compared::{exit, rounded};
 use super::direct::Direct;
 use super::driver::{Load, Tally, drive};
 use super::latency::Percentiles;
@@ -17,7 +18,6 @@ use super::participant::duration;
 use super::place::{Place, PlaceArgs};
 use super::process::Process;
 use super::registration::Registration;
-use super::report::{exit, rounded};
 use super::saga::{DefinitionSource, Sagas};
 use super::svg::{Chart, Series, draw};
 use super::workload::{Mode, SERVICE, Workload};
@@ -156,8 +156,9 @@ impl<'a> Bench<'a> {
         let load = self.load(concurrency);
         let (sagas, workload) = self.sagas(steps).await?;
         let participant = self.participant.address();
-        let direct =
-            Arc::new(Direct::connect(participant, self.connections, self.cores, workload).await?);
+        let direct = Arc::new(
+            Direct::connect(participant, self.connections, self.cores, workload.stages()).await?,
+        );
         for side in [warm_up(load)] {
             drive(&sagas, side).await?;
             drive(&direct, side).await?;

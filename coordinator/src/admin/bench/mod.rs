@@ -6,6 +6,7 @@
 //! the load. All of them end with this one, however it ends.
 //! It does not: use a coordinator that runs already, or its store.
 
+mod compared;
 mod connections;
 mod direct;
 mod driver;
@@ -28,6 +29,7 @@ mod serving;
 mod setup;
 mod store;
 mod svg;
+mod tcc;
 mod usage;
 mod waiting;
 mod workload;
@@ -46,6 +48,7 @@ use msg::MessagesArgs;
 use participant::ParticipantArgs;
 use relay::RelayArgs;
 use run::SagaArgs;
+use tcc::TccArgs;
 
 /// Arguments of `amends bench`.
 #[derive(Debug, Args)]
@@ -58,6 +61,8 @@ pub(super) struct BenchArgs {
 enum BenchCommand {
     /// Run sagas, and the same calls without a coordinator; print both and their ratio
     Saga(SagaArgs),
+    /// Run TCCs, and the same calls without a coordinator; print both and their ratio
+    Tcc(TccArgs),
     /// Publish and consume messages, and publish with the client library alone; print both and their ratio
     Msg(MessagesArgs),
     /// Prepare and commit half messages, and publish plain ones; print both and their ratio
@@ -94,6 +99,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<Exit, CommandError> {
 async fn dispatch(command: &BenchCommand, cores: &[Handle]) -> Result<Exit, CommandError> {
     match command {
         BenchCommand::Saga(args) => run::run(args, cores).await,
+        BenchCommand::Tcc(args) => tcc::run(args, cores).await,
         BenchCommand::Msg(args) => msg::run(args, cores).await,
         BenchCommand::Half(args) => half::run(args, cores).await,
         BenchCommand::Grow(args) => grow::run(args, cores).await,

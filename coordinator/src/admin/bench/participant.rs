@@ -52,6 +52,13 @@ pub(super) struct Counts {
     pub(super) later: u64,
 }
 
+impl Counts {
+    /// Steps and undos that were counted after those.
+    pub(super) fn since(self, before: Self) -> u64 {
+        self.forward + self.undo - before.forward - before.undo
+    }
+}
+
 /// Serves until standard input ends, as it does when the bench ends.
 pub(super) async fn run(args: &ParticipantArgs, cores: &[Handle]) -> Result<Exit, CommandError> {
     let service = ParticipantServiceServer::new(Participant::new(args));

@@ -63,7 +63,8 @@ pub(super) async fn run(args: &RelayArgs, cores: &[Handle]) -> Result<Exit, Comm
         mode: args.mode,
         steps: args.steps,
     };
-    let direct = Direct::connect(&args.participant, args.connections, cores, workload).await?;
+    let stages = workload.stages();
+    let direct = Direct::connect(&args.participant, args.connections, cores, stages).await?;
     let service = SagaServiceServer::new(Relay {
         direct: Arc::new(direct),
         answer: answer(workload),

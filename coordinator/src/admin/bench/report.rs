@@ -1,30 +1,25 @@
-//! What a bench says: one object.
+//! What `amends bench saga` says: one object.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::compared::{Compared, Figures, cpu_ms, rounded};
 use super::driver::Tally;
-use super::latency::Percentiles;
 use super::run::SagaArgs;
 use crate::admin::error::CommandError;
 use crate::admin::exit::Exit;
 use crate::admin::output::{pairs, print_one};
 use crate::admin::profile::{Counts, ProfileView};
 
-/// One round of each side.
-pub(super) struct Round {
-    pub(super) sagas: Tally,
-    pub(super) direct: Tally,
+/// What else was measured in one round.
+pub(super) struct Others {
     /// With an empty store.
     pub(super) empty: Tally,
     /// By a server that makes the calls and nothing else.
     pub(super) relay: Tally,
     /// Calls that reached the participant while the sagas ran.
     pub(super) calls: u64,
-    /// Processor time of the coordinator while the sagas ran.
-    pub(super) cpu: Option<Duration>,
     /// Processor time of the relay while it ran.
     pub(super) relay_cpu: Option<Duration>,
 }
@@ -42,8 +37,7 @@ pub(super) struct Retention {
 /// Everything that was measured.
 #[derive(Default)]
 pub(super) struct Measured {
-    pub(super) sagas: Tally,
-    pub(super) direct: Tally,
+    pub(super) compared: Compared,
     /// The sagas that hung, once they had ended.
     pub(super) hanging: Tally,
     /// Before anything hung.
@@ -52,38 +46,37 @@ pub(super) struct Measured {
     pub(super) relay: Tally,
     pub(super) profile: Option<Counts>,
     pub(super) retention: Option<Retention>,
-    pub(super) peak_resident_mib: Option<f64>,
     calls: u64,
-    cpu: Option<Duration>,
     relay_cpu: Option<Duration>,
-    rounds: Vec<RoundView>,
 }
 
 impl Measured {
-    pub(super) fn add(&mut self, round: Round) {
-        self.rounds.push(RoundView {
-            per_second: rounded(round.sagas.per_second()),
-            direct_per_second: rounded(round.direct.per_second()),
-        });
-        self.sagas.add(round.sagas);
-        self.direct.add(round.direct);
+    pub(super) fn add_beside(&mut self, round: Others) {
         self.calls += round.calls;
         self.empty.add(round.empty);
         self.relay.add(round.relay);
-        for (sum, cpu) in [
-            (&mut self.cpu, round.cpu),
-            (&mut self.relay_cpu, round.relay_cpu),
-        ] {
-            if let Some(cpu) = cpu {
-                *sum = Some(sum.unwrap_or_default() + cpu);
-            }
+        if let Some(cpu) = round.relay_cpu {
+            self.relay_cpu = Some(self.relay_cpu.unwrap_or_default() + cpu);
         }
     }
 
+    /// Sides that have few fields or none, each with its name before its faults.
+    fn beside(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
+        let sides = [
+            ("hanging: ", &self.hanging),
+            ("alone: ", &self.alone),
+            ("empty: ", &self.empty),
+            ("relay: ", &self.relay),
+        ];
+        let removing = self.retention.as_ref().map(|it| ("removing: ", &it.beside));
+        sides.into_iter().chain(removing)
+    }
+
     pub(super) fn error_count(&self) -> u64 {
-        let others = [&self.hanging, &self.alone, &self.empty, &self.relay];
-        let all = [&self.sagas, &self.direct].into_iter().chain(others);
-        let all = all.chain(self.retention.as_ref().map(|it| &it.beside));
+        let sides = [&self.compared.ours, &self.compared.direct];
+        let all = sides
+            .into_iter()
+            .chain(self.beside().map(|(_, tally)| tally));
         all.map(Tally::fault_count).sum()
     }
 }
@@ -95,30 +88,14 @@ struct Report {
     store: &'static str,
     steps: usize,
     concurrency: usize,
-    seconds: f64,
-    per_second: f64,
-    p50_ms: Option<f64>,
-    p99_ms: Option<f64>,
-    p999_ms: Option<f64>,
-    direct_per_second: f64,
-    ratio: Option<f64>,
-    coordinator_cpu_ms_per_tx: Option<f64>,
-    coordinator_rss_mib: Option<f64>,
-    errors: u64,
-    direct_p50_ms: Option<f64>,
-    direct_p99_ms: Option<f64>,
-    direct_p999_ms: Option<f64>,
-    /// Sagas that ended as they should.
-    transactions: usize,
+    #[serde(flatten)]
+    figures: Figures,
     /// Calls that the participant received for them.
     calls: u64,
     /// Calls that they need when none is repeated.
     calls_expected: u64,
-    direct_transactions: usize,
     hanging: usize,
     durability: &'static str,
-    rounds: Vec<RoundView>,
-    faults: BTreeMap<String, u64>,
     #[serde(flatten)]
     beside: Beside,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,154 +135,51 @@ struct Beside {
     cpu_beyond_rpc_us: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
-struct RoundView {
-    per_second: f64,
-    direct_per_second: f64,
-}
-
 /// Prints it; the exit code says whether everything ended as it should.
 pub(super) fn print(args: &SagaArgs, measured: Measured) -> Result<Exit, CommandError> {
-    let report = Report::new(args, measured);
+    let report = Report::new(args, &measured);
     print_one(args.output, &report, Report::table)?;
-    Ok(exit(report.errors, report.transactions))
-}
-
-/// How a bench went: with so many errors beside what ended well.
-pub(super) fn exit(errors: u64, done: usize) -> Exit {
-    match (errors, done) {
-        (0, _) => Exit::Done,
-        (_, 0) => Exit::Failed,
-        _ => Exit::Partly,
-    }
-}
-
-/// Faults of several sides, each with the name of its side before it.
-pub(super) fn faults<'a>(
-    sides: impl IntoIterator<Item = (&'a str, &'a Tally)>,
-) -> BTreeMap<String, u64> {
-    let mut faults = BTreeMap::new();
-    for (side, tally) in sides {
-        let named = tally.faults.iter();
-        faults.extend(named.map(|(fault, count)| (format!("{side}{fault}"), *count)));
-    }
-    faults
-}
-
-fn cpu_ms(cpu: Option<Duration>, count: usize) -> Option<f64> {
-    cpu.filter(|_| count > 0)
-        .map(|cpu| rounded(cpu.as_secs_f64() * 1000.0 / count as f64))
+    Ok(report.figures.exit())
 }
 
 impl Report {
-    fn new(args: &SagaArgs, measured: Measured) -> Self {
-        let errors = measured.error_count();
-        let beside = Beside::of(args, &measured);
-        let profile = measured.profile.as_ref().map(ProfileView::from);
-        let faults = faults([
-            ("", &measured.sagas),
-            ("direct: ", &measured.direct),
-            ("hanging: ", &measured.hanging),
-            ("alone: ", &measured.alone),
-            ("empty: ", &measured.empty),
-            ("relay: ", &measured.relay),
-        ]);
-        let Measured {
-            sagas,
-            direct,
-            hanging,
-            peak_resident_mib,
-            calls,
-            cpu,
-            rounds,
-            ..
-        } = measured;
-        let (per_second, direct_per_second) = (sagas.per_second(), direct.per_second());
-        let (transactions, direct_transactions) = (sagas.count(), direct.count());
-        let seconds = rounded(sagas.elapsed.as_secs_f64());
-        let Percentiles {
-            p50_ms,
-            p99_ms,
-            p999_ms,
-        } = sagas.latencies.percentiles();
-        let direct = direct.latencies.percentiles();
+    fn new(args: &SagaArgs, measured: &Measured) -> Self {
+        let figures = measured.compared.figures(measured.beside());
         Self {
             mode: args.mode.name(),
             store: args.place.store.kind(),
             steps: args.steps,
             concurrency: args.concurrency,
-            seconds,
-            per_second: rounded(per_second),
-            p50_ms,
-            p99_ms,
-            p999_ms,
-            direct_per_second: rounded(direct_per_second),
-            ratio: (direct_per_second > 0.0).then(|| rounded(per_second / direct_per_second)),
-            coordinator_cpu_ms_per_tx: cpu_ms(cpu, transactions),
-            coordinator_rss_mib: peak_resident_mib.map(rounded),
-            errors,
-            direct_p50_ms: direct.p50_ms,
-            direct_p99_ms: direct.p99_ms,
-            direct_p999_ms: direct.p999_ms,
-            transactions,
-            calls,
-            calls_expected: (transactions * args.workload().calls()) as u64,
-            direct_transactions,
-            hanging: hanging.count(),
+            calls: measured.calls,
+            calls_expected: (figures.transactions * args.workload().calls()) as u64,
+            hanging: measured.hanging.count(),
             durability: args.place.store.durability(),
-            rounds,
-            faults,
-            beside,
-            profile,
+            figures,
+            beside: Beside::of(args, measured),
+            profile: measured.profile.as_ref().map(ProfileView::from),
         }
     }
 
     fn table(&self) -> String {
-        let times = |p50, p99, p999| {
-            let ms =
-                |time: Option<f64>| time.map_or_else(|| "?".to_owned(), |ms| format!("{ms:.2}"));
-            format!("{} / {} / {} ms", ms(p50), ms(p99), ms(p999))
-        };
-        let maybe = |value: Option<f64>, unit: &str| {
-            value.map_or_else(String::new, |value| format!("{value}{unit}"))
-        };
-        let some = |count: u64| {
-            if count == 0 {
-                String::new()
-            } else {
-                count.to_string()
-            }
+        let figures = &self.figures;
+        let hanging = match self.hanging {
+            0 => String::new(),
+            hanging => hanging.to_string(),
         };
         let mut table = pairs([
-            ("sagas", format!("{:.0}/s", self.per_second)),
-            ("directly", format!("{:.0}/s", self.direct_per_second)),
-            ("ratio", maybe(self.ratio, "")),
-            (
-                "p50 / p99 / p99.9",
-                times(self.p50_ms, self.p99_ms, self.p999_ms),
-            ),
-            (
-                "directly",
-                times(self.direct_p50_ms, self.direct_p99_ms, self.direct_p999_ms),
-            ),
-            (
-                "coordinator",
-                [
-                    maybe(
-                        self.coordinator_cpu_ms_per_tx,
-                        " ms processor time a saga, ",
-                    ),
-                    maybe(self.coordinator_rss_mib, " MiB at most"),
-                ]
-                .concat(),
-            ),
+            ("sagas", format!("{:.0}/s", figures.per_second)),
+            ("directly", figures.direct_speed()),
+            ("ratio", figures.ratio()),
+            ("p50 / p99 / p99.9", figures.times()),
+            ("directly", figures.direct_times()),
+            ("coordinator", figures.coordinator("saga")),
             ("store", format!("{}: {}", self.store, self.durability)),
             (
                 "measured",
                 format!(
                     "{} sagas in {:.1} s: mode {}, {} steps, {} at a time; {} calls ({} needed)",
-                    self.transactions,
-                    self.seconds,
+                    figures.transactions,
+                    figures.seconds,
                     self.mode,
                     self.steps,
                     self.concurrency,
@@ -313,16 +187,14 @@ impl Report {
                     self.calls_expected
                 ),
             ),
-            ("hanging beside", some(self.hanging as u64)),
+            ("hanging beside", hanging),
             ("alone", self.beside.alone()),
             ("empty store", self.beside.empty()),
             ("removed before", self.beside.retention()),
             ("calls alone", self.beside.relay()),
-            ("errors", self.errors.to_string()),
+            ("errors", figures.errors.to_string()),
         ]);
-        for (fault, count) in &self.faults {
-            table.push_str(&format!("  {count} x {fault}\n"));
-        }
+        table.push_str(&figures.fault_lines());
         if let Some(profile) = &self.profile {
             table.push_str(&format!("\n{}", profile.text()));
         }
@@ -334,7 +206,7 @@ impl Beside {
     fn of(args: &SagaArgs, measured: &Measured) -> Self {
         let rate = |tally: &Tally| (tally.count() > 0).then(|| rounded(tally.per_second()));
         let rpc = cpu_ms(measured.relay_cpu, measured.relay.count());
-        let own = cpu_ms(measured.cpu, measured.sagas.count());
+        let own = cpu_ms(measured.compared.cpu, measured.compared.ours.count());
         let retention = measured.retention.as_ref();
         let p99 = |tally: &Tally| tally.latencies.clone().percentiles().p99_ms;
         Self {
@@ -382,9 +254,4 @@ impl Beside {
             )
         })
     }
-}
-
-/// Four digits after the point are more than any measurement is worth.
-pub(super) fn rounded(value: f64) -> f64 {
-    (value * 10_000.0).round() / 10_000.0
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::runtime::Handle;
 
+use super::compared::{exit, faults, rounded};
 use super::direct::Direct;
 use super::driver::{Load, Tally, drive};
 use super::hanging::Hanging;
@@ -17,7 +18,6 @@ use super::latency::Percentiles;
 use super::place::Place;
 use super::process::Process;
 use super::registration::Registration;
-use super::report::{exit, faults, rounded};
 use super::run::SagaArgs;
 use super::saga::{self, Sagas};
 use super::usage;
@@ -70,7 +70,7 @@ pub(super) async fn run(args: &SagaArgs, cores: &[Handle]) -> Result<Exit, Comma
         (2 * args.unfinished + 100_000).to_string(),
     );
     let old = begin(&place, &slow, &room, (args.unfinished, cores)).await?;
-    let counter = Direct::connect(slow.address(), 1, cores, args.workload()).await?;
+    let counter = Direct::connect(slow.address(), 1, cores, args.workload().stages()).await?;
     counter.release().await?;
 
     let start = monotonic();

@@ -9,13 +9,14 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use tokio::runtime::Handle;
 
+use super::compared::{Round, timed};
 use super::direct::Direct;
 use super::driver::{Load, Tally, drive};
 use super::filled;
-use super::participant::{Counts, duration};
+use super::participant::duration;
 use super::place::PlaceArgs;
 use super::process::Process;
-use super::report::{self, Measured, Retention, Round};
+use super::report::{self, Measured, Others, Retention};
 use super::saga::{self, DefinitionSource, Sagas};
 use super::setup::Setup;
 use super::workload::{Mode, Workload};
@@ -160,7 +161,8 @@ async fn measure(args: &SagaArgs, cores: &[Handle]) -> Result<Exit, CommandError
     }
     let after = profile(args, cores, &setup).await?;
     measured.profile = after.map(|after| after.since(&before.unwrap_or_default()));
-    measured.peak_resident_mib = setup.coordinator.pid().and_then(usage::peak_resident_mib);
+    measured.compared.peak_resident_mib =
+        setup.coordinator.pid().and_then(usage::peak_resident_mib);
     measured.hanging = setup.finish_hanging(cores, workload).await?;
     setup.check()?;
     // Connections that stay open would hold up a clean stop.
@@ -242,7 +244,7 @@ impl Sides {
             setup.participant.address(),
             setup.connections,
             cores,
-            workload,
+            workload.stages(),
         )
         .await?;
         Ok(Self {
@@ -278,7 +280,7 @@ impl Sides {
         let load = args.load();
         let counts = self.direct.counts().await?;
         let (sagas, cpu) = timed(&setup.coordinator, drive(&self.sagas, load)).await;
-        let calls = since(self.direct.counts().await?, counts);
+        let calls = self.direct.counts().await?.since(counts);
         setup.check()?;
         let direct = drive(&self.direct, load).await?;
         let empty = maybe(self.empty.as_ref(), load).await?;
@@ -287,13 +289,15 @@ impl Sides {
             Some(process) => timed(process, relayed).await,
             None => (Ok(Tally::default()), None),
         };
-        measured.add(Round {
-            sagas: sagas?,
+        measured.compared.add(Round {
+            ours: sagas?,
             direct,
+            cpu,
+        });
+        measured.add_beside(Others {
             empty,
             relay: relay?,
             calls,
-            cpu,
             relay_cpu,
         });
         Ok(())
@@ -308,23 +312,6 @@ async fn maybe(side: Option<&Arc<Sagas>>, load: Load) -> Result<Tally, CommandEr
     }
 }
 
-/// What a process used of the processors meanwhile.
-async fn timed<T>(process: &Process, work: impl Future<Output = T>) -> (T, Option<Duration>) {
-    let used = || process.pid().and_then(usage::cpu_time);
-    let before = used();
-    let done = work.await;
-    let cpu = used().zip(before);
-    (
-        done,
-        cpu.map(|(after, before)| after.saturating_sub(before)),
-    )
-}
-
-/// Steps and undos that the participant counted meanwhile.
-fn since(after: Counts, before: Counts) -> u64 {
-    after.forward + after.undo - before.forward - before.undo
-}
-
 fn progress(args: &SagaArgs, number: u32, measured: &Measured) {
     if !stderr().is_terminal() {
         return;
@@ -333,8 +320,8 @@ fn progress(args: &SagaArgs, number: u32, measured: &Measured) {
     note(&format!(
         "round {number} of {}: {} sagas, {} directly, {} errors so far",
         args.rounds,
-        per_second(&measured.sagas),
-        per_second(&measured.direct),
+        per_second(&measured.compared.ours),
+        per_second(&measured.compared.direct),
         measured.error_count(),
     ));
 }

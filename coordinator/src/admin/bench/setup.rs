@@ -102,7 +102,7 @@ impl Setup {
         let Some((process, sagas)) = self.hanging.take() else {
             return Ok(Tally::default());
         };
-        let direct = Direct::connect(process.address(), 1, cores, workload).await?;
+        let direct = Direct::connect(process.address(), 1, cores, workload.stages()).await?;
         direct.release().await?;
         sagas.finish().await
     }

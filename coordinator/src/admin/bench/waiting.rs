@@ -11,13 +11,13 @@ use amends_proto::v1::RetryTransactionsRequest;
 use serde::Serialize;
 use tokio::runtime::Handle;
 
+use super::compared::{exit, faults, rounded};
 use super::direct::Direct;
 use super::driver::Tally;
 use super::hanging::Hanging;
 use super::place::Place;
 use super::process::Process;
 use super::registration::Registration;
-use super::report::{exit, faults, rounded};
 use super::run::SagaArgs;
 use super::saga::{self, Clients};
 use super::usage;
@@ -66,7 +66,8 @@ pub(super) async fn run(args: &SagaArgs, cores: &[Handle]) -> Result<Exit, Comma
     let before = memory();
     let clients = saga::connect(address, cores).await?;
     let sagas = Hanging::start(clients, waiting_definition(), args.waiting).await?;
-    let counter = Direct::connect(participant.address(), 1, cores, args.workload()).await?;
+    let counter =
+        Direct::connect(participant.address(), 1, cores, args.workload().stages()).await?;
     let sleeps = args.wait_time >= place.config.engine.evict_after;
     let live = all_wait(&coordinator, &counter, cores, (args.waiting, sleeps)).await?;
     let (rss, peak) = (

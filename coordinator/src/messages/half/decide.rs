@@ -1,7 +1,9 @@
 //! Giving a verdict: one write, by which the messages become visible or never will.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use amends_core::id::Generation;
 use amends_core::message::half::{
     CheckLog, Command, DecidedBy, HalfId, HalfState, Nothing, Record, Verdict,
 };
@@ -106,6 +108,8 @@ impl Halves {
             .map(|it| self.end(it, deciding.verdict, now))
             .collect();
         let messages = contents.messages.iter().zip(&ends);
+        let before = self.shared.verdicts.fetch_add(1, Ordering::Relaxed);
+        let generation = Generation(before.saturating_add(1));
         let write = MessageWrite::Decide {
             half: deciding.id,
             verdict: deciding.verdict,
@@ -115,6 +119,7 @@ impl Halves {
             by: deciding.by,
             reason: deciding.reason,
             checks: deciding.checks,
+            generation,
             now,
         };
         let told: Vec<_> = contents
@@ -132,7 +137,10 @@ impl Halves {
                 for (message, end) in told.iter().zip(ends) {
                     match end {
                         HalfEnd::RolledBack => {}
-                        HalfEnd::Committed(at) => due.push(Due::accepted(delivered(message, at))),
+                        HalfEnd::Committed(at) => due.push(Due {
+                            generation,
+                            ..Due::accepted(delivered(message, at))
+                        }),
                         HalfEnd::Published(groups) => {
                             for group in groups {
                                 let offer = Offer::fresh(message.clone());

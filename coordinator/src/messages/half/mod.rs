@@ -20,6 +20,7 @@ mod types;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use amends_core::message::GroupName;
 use tokio::sync::{Notify, watch};
@@ -54,6 +55,8 @@ struct Shared {
     wake: Notify,
     /// Groups that halves wait for and that have no live instance.
     silent: watch::Sender<Vec<GroupName>>,
+    /// Verdicts that were given here.
+    verdicts: AtomicU64,
     closing: CancellationToken,
 }
 
@@ -70,6 +73,7 @@ impl Halves {
                 asker,
                 wake: Notify::new(),
                 silent: watch::Sender::default(),
+                verdicts: AtomicU64::new(0),
                 closing: CancellationToken::new(),
             }),
         }

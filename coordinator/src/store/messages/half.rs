@@ -54,6 +54,7 @@ pub(super) struct Decided<'a> {
     pub(super) reason: std::borrow::Cow<'a, str>,
     pub(super) checks: Option<i64>,
     pub(super) log: Option<String>,
+    pub(super) generation: i64,
 }
 
 /// The rows of a [`MessageWrite::Decide`]; none of anything else.
@@ -65,6 +66,7 @@ pub(super) fn decided(write: &MessageWrite) -> Result<Vec<Decided<'_>>, StoreErr
         by,
         reason,
         checks,
+        generation,
         now,
     } = write
     else {
@@ -92,6 +94,7 @@ pub(super) fn decided(write: &MessageWrite) -> Result<Vec<Decided<'_>>, StoreErr
             reason: without_nul(reason).into(),
             checks: checks.map(|(count, _)| i64::from(*count)),
             log: checks.map(|(_, log)| rows::json(log)).transpose()?,
+            generation: signed(generation.0)?,
         });
     }
     Ok(rows)
@@ -112,6 +115,7 @@ macro_rules! decided_message {
             .bind($row.reason.as_ref())
             .bind($row.checks)
             .bind($row.log.as_deref())
+            .bind($row.generation)
     };
 }
 pub(super) use decided_message;

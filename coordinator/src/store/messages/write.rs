@@ -80,8 +80,8 @@ pub enum MessageWrite {
         messages: Vec<HalfMessage>,
     },
     /// Decides a half that waits for its verdict: all its messages, in this write.
-    /// They are own from then on, and their generations begin anew: nobody could
-    /// publish them before.
+    /// They are own from then on, and of this generation: nobody could publish
+    /// them before.
     Decide {
         /// The half.
         half: HalfId,
@@ -95,6 +95,9 @@ pub enum MessageWrite {
         reason: String,
         /// Checks up to here, where the verdict came with one.
         checks: Option<(u32, CheckLog)>,
+        /// One that this incarnation gives no other verdict: by it a repeated write
+        /// knows its own earlier try from another verdict of the same moment.
+        generation: Generation,
         /// When.
         now: Timestamp,
     },

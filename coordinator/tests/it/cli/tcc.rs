@@ -7,9 +7,42 @@ fn get_shows_branches_the_decision_and_what_can_be_done() {
     let server = fake::start();
     let stuck = remote(server, &["tx", "get", "pay"]);
     assert_eq!((stuck.code, stuck.err.as_str()), (0, ""));
-    insta::assert_snapshot!(stuck.out, @"");
+    insta::assert_snapshot!(stuck.out, @r#"
+    gid         pay
+    kind        TCC
+    state       STUCK
+    decision    CONFIRM
+    definition  shop.pay
+    created     2026-01-31T08:00:00.000Z
+    updated     2026-01-31T08:00:01.250Z
+    deadline    2026-01-31T08:01:00.000Z
+    records     4
+
+    BRANCH   STATE            TRIES  CONFIRMS  NEXT                      NOTE
+    balance  CONFIRMED        1      1                                   {"frozen":100}
+    coupon   STUCK            1      1                                   NO_ACCOUNT: closed meanwhile
+    points   CONFIRM_WAITING  0      2         2026-01-31T08:01:00.000Z  TCC pay-points
+
+    actions:
+      cancel (not now: the transaction is being confirmed already)
+      retry
+      force
+      mark-done coupon
+    "#);
     let nested = remote(server, &["tx", "get", "pay-points"]);
-    insta::assert_snapshot!(nested.out, @"");
+    insta::assert_snapshot!(nested.out, @r"
+    gid         pay-points
+    kind        TCC
+    state       PREPARED
+    definition  shop.pay
+    parent      pay, branch points
+    created     2026-01-31T08:00:00.000Z
+    updated     2026-01-31T08:00:01.250Z
+    records     4
+
+    BRANCH  STATE      TRIES  CANCELS  NEXT  NOTE
+    points  SUCCEEDED  1      0
+    ");
 }
 
 #[test]
@@ -37,7 +70,10 @@ fn list_selects_by_kind() {
     let server = fake::start();
     let args = ["tx", "list", "--kind", "tcc", "--state", "confirming"];
     let listed = remote(server, &[&args[..], &["--limit", "1"]].concat());
-    insta::assert_snapshot!(listed.out, @"");
+    insta::assert_snapshot!(listed.out, @r"
+    GID    KIND  STATE       DEFINITION  CREATED                   UPDATED                   CAUSE
+    pay-0  TCC   CONFIRMING  shop.pay    2026-01-31T08:00:00.000Z  2026-01-31T08:00:01.250Z
+    ");
     let wrong = remote(server, &["tx", "list", "--kind", "message"]);
     assert_eq!((wrong.code, wrong.out.as_str()), (2, ""));
     let both = remote(server, &["tx", "list", "--kind", "saga,tcc", "--all"]);
@@ -94,7 +130,13 @@ fn a_branch_is_marked_done_by_either_name() {
 #[test]
 fn trace_shows_its_records() {
     let server = fake::start();
-    insta::assert_snapshot!(remote(server, &["tx", "trace", "pay"]).out, @"");
+    insta::assert_snapshot!(remote(server, &["tx", "trace", "pay"]).out, @r"
+    NO  TIME                      RECORD           STEP     QUEUE  COMMIT  CALL  SCHED  TEXT
+    1   2026-01-31T08:00:00.000Z  TCC_BEGAN                                             accepted; cancelled unless confirmed within 60s
+    2   +0.003s                   REGISTERED       balance                              balance registered
+    3   +0.009s                   TRY_SUCCEEDED    balance                              try balance succeeded
+    4   +0.012s                   CONFIRM_DECIDED
+    ");
 }
 
 #[test]

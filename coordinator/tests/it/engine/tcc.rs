@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use amends_coordinator::clock::runtime_now;
 use amends_coordinator::engine::{Command, EngineError, View};
+use amends_coordinator::store::memory::Fault;
 use amends_core::answer::{Answer, Failure};
 use amends_core::id::StepName;
 use amends_core::payload::Payload;
@@ -12,6 +13,7 @@ use amends_core::retry::RetryPolicy;
 use amends_core::target::Target;
 use amends_core::tcc::{self, Parent, Registration, Start, TriedBy, Work};
 use amends_core::time::Millis;
+use futures_util::FutureExt as _;
 
 use super::script::{PATIENCE, Reply, no, unknown};
 use super::world::{Run, World, gid};
@@ -172,6 +174,30 @@ async fn what_was_refused_is_not_cancelled_and_what_may_have_run_is() {
     let again = run.engine.command(&gid("t"), cancel()).await;
     assert_eq!(code(again), "COMPENSATED");
     assert_eq!(code(confirmed(&run, "t").await), "ALREADY_CANCELLED");
+}
+
+/// A crash could take the decision back, and with it the reason.
+#[tokio::test]
+async fn who_comes_too_late_is_told_once_the_decision_is_durable() {
+    let world = World::new();
+    let run = world.run("a");
+    run.engine.begin_tcc(begin("t", None)).await.unwrap();
+    tried(&run, "t", &["held"]).await;
+    let (fault, mut hold) = Fault::hang();
+    world.store.faults().next_append(fault);
+    let id = gid("t");
+    let mut cancelling = Box::pin(run.engine.command(&id, cancel()));
+    assert!((&mut cancelling).now_or_never().is_none());
+    assert!(hold.reached().await);
+    let mut confirming = Box::pin(run.engine.command(&id, confirm()));
+    // Commands are taken in order, so once this one is, the confirm was refused.
+    assert!((&mut confirming).now_or_never().is_none());
+    run.engine.next_change(&id, 0).await.unwrap();
+    assert!((&mut confirming).now_or_never().is_none());
+    hold.release();
+    assert_eq!(code(confirming.await), "ALREADY_CANCELLED");
+    cancelling.await.unwrap();
+    assert_eq!(run.ended("t").await, PublicState::Compensated);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use amends_core::message::{RetrySchedule, Subscription};
 use amends_core::time::Millis;
 
 use super::place::Place;
+use super::sized;
 use super::world::{Consumer, Run, World, body, keyed, patiently, subscription};
 
 /// Fails at once and for ever short; never dead.
@@ -114,17 +115,10 @@ async fn consume_all(consumers: &mut [Consumer], ledger: &mut Ledger, all: usize
     }
 }
 
-/// Keys, and messages of each: 1,000 with 100 each takes 40 s and more in a debug build, and is played with
-/// `AMENDS_TEST_FULL_SIZE=1`.
-fn size(usual: (usize, usize)) -> (usize, usize) {
-    match std::env::var_os("AMENDS_TEST_FULL_SIZE") {
-        Some(_) => (1_000, 100),
-        None => usual,
-    }
-}
-
+/// The full size (1,000 keys with 100 messages each) takes 40 s and more in a debug build: it
+/// is played with `AMENDS_TEST_FULL_SIZE=1`.
 pub(super) async fn keys_keep_their_order_through_failures(place: &Place<'_>) {
-    let (keys, each) = size((100, 50));
+    let (keys, each) = (sized(100, 1_000), sized(50, 100));
     let mut world = World::new(place);
     world.lanes = 4;
     world.options.poll = Duration::from_millis(50);
@@ -142,7 +136,7 @@ pub(super) async fn keys_keep_their_order_through_failures(place: &Place<'_>) {
 /// RabbitMQ's connections are cut while messages are published, tried, retried and acknowledged.
 pub(super) async fn keys_keep_their_order_over_cut_connections(place: &Place<'_>) {
     const CUTS: usize = 4;
-    let (keys, each) = size((40, 25));
+    let (keys, each) = (sized(40, 1_000), sized(25, 100));
     let mut world = World::new(place);
     world.lanes = 4;
     world.options.poll = Duration::from_millis(50);

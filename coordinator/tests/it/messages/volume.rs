@@ -9,15 +9,13 @@ use amends_coordinator::messages::{NewMessage, Settlement, Verdict};
 use amends_core::time::Millis;
 
 use super::place::Place;
+use super::sized;
 use super::world::{Consumer, Run, World, delayed, message, patiently, subscription};
 
 /// 100,000 as in production, where that is asked for; over RabbitMQ a debug build takes a minute for them.
 fn volume(place: &Place<'_>) -> usize {
-    match std::env::var_os("AMENDS_TEST_FULL_SIZE") {
-        Some(_) => 100_000,
-        None if place.is_external() => 2_000,
-        None => 10_000,
-    }
+    let usual = if place.is_external() { 2_000 } else { 10_000 };
+    sized(usual, 100_000)
 }
 
 #[expect(clippy::print_stdout, reason = "for whoever measures")]
@@ -76,10 +74,7 @@ pub(super) async fn what_does_not_fit_into_memory_is_read_from_the_store(place: 
 
 /// Accepting needs no broker; the times of the calls with one and without are printed.
 pub(super) async fn a_broker_that_is_away_holds_up_nobody(place: &Place<'_>) {
-    let all = match std::env::var_os("AMENDS_TEST_FULL_SIZE") {
-        Some(_) => 100_000,
-        None => 4_000,
-    };
+    let all = sized(4_000, 100_000);
     let mut world = World::new(place);
     world.lanes = 4;
     world.options.poll = Duration::from_millis(50);

@@ -88,3 +88,8 @@ fn a_decision_told_to_a_child_before_it_is_durable() {
 fn a_prepared_child_that_cancels_by_itself() {
     caught(Bug::CancelPrepared, "cancels although its parent did not");
 }
+
+#[test]
+fn a_deadline_that_counts_after_the_confirm() {
+    caught(Bug::DeadlineAfterConfirm, "it decided twice");
+}

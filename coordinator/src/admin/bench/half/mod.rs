@@ -19,15 +19,15 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use tokio::runtime::Handle;
 
+use super::compared::{Compared, Round, timed};
 use super::connections::Connections;
-use super::driver::{Load, drive};
+use super::driver::{Load, Tally, drive};
 use super::participant::duration;
 use super::place::{Place, PlaceArgs};
 use super::usage;
 use crate::admin::error::{CommandError, note};
 use crate::admin::exit::Exit;
 use crate::admin::output::Format;
-use report::{Measured, Round};
 use work::{GROUP, Pairs, Plain, TOPIC};
 
 /// Enough for both sides to use all cores.
@@ -88,28 +88,26 @@ pub(super) async fn run(args: &HalfArgs, cores: &[Handle]) -> Result<Exit, Comma
         drive(&pairs, args.load(args.warm_up)).await?;
         drive(&plain, args.load(args.warm_up)).await?;
     }
-    let mut measured = Measured::default();
+    let mut compared = Compared::default();
     for number in 1..=args.rounds {
-        let used = || coordinator.pid().and_then(usage::cpu_time);
-        let before = used();
-        let halves = drive(&pairs, args.load(time)).await?;
-        let cpu = used().zip(before);
+        let (halves, cpu) = timed(&coordinator, drive(&pairs, args.load(time))).await;
         let direct = drive(&plain, args.load(time)).await?;
         coordinator.check()?;
-        measured.add(Round {
-            halves,
+        compared.add(Round {
+            ours: halves?,
             direct,
-            cpu: cpu.map(|(after, before)| after.saturating_sub(before)),
+            cpu,
         });
-        progress(args, number, &measured);
+        progress(args, number, &compared);
     }
-    if args.checks > 0 {
-        measured.checks = checking::run(&pairs, args.checks).await?;
-    }
-    measured.peak_resident_mib = coordinator.pid().and_then(usage::peak_resident_mib);
+    let checks = match args.checks {
+        0 => Tally::default(),
+        checks => checking::run(&pairs, checks).await?,
+    };
+    compared.peak_resident_mib = coordinator.pid().and_then(usage::peak_resident_mib);
     coordinator.check()?;
     unsubscribe(&address, cores).await?;
-    report::print(args, measured)
+    report::print(args, &compared, &checks)
 }
 
 async fn subscribe(coordinator: &str, cores: &[Handle]) -> Result<(), CommandError> {
@@ -136,15 +134,15 @@ async fn unsubscribe(coordinator: &str, cores: &[Handle]) -> Result<(), CommandE
     Ok(())
 }
 
-fn progress(args: &HalfArgs, number: u32, measured: &Measured) {
+fn progress(args: &HalfArgs, number: u32, compared: &Compared) {
     if !stderr().is_terminal() {
         return;
     }
     note(&format!(
         "round {number} of {}: {:.0}/s pairs, {:.0}/s plain, {} errors so far",
         args.rounds,
-        measured.halves.per_second(),
-        measured.direct.per_second(),
-        measured.error_count(),
+        compared.ours.per_second(),
+        compared.direct.per_second(),
+        compared.ours.fault_count() + compared.direct.fault_count(),
     ));
 }

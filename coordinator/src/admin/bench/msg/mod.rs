@@ -19,6 +19,7 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use tokio::runtime::Handle;
 
+use super::compared::{Round, timed};
 use super::connections::Connections;
 use super::driver::{Load, Tally, drive};
 use super::participant::duration;
@@ -33,7 +34,7 @@ use book::Book;
 use consumer::Consumers;
 use publisher::Publishers;
 use rabbit::Rabbit;
-use report::{Measured, Round};
+use report::Measured;
 
 /// Bytes of a body.
 const BODY_BYTES: usize = 512;
@@ -142,32 +143,31 @@ pub(super) async fn run(args: &MessagesArgs, cores: &[Handle]) -> Result<Exit, C
     }
     let mut measured = Measured::default();
     for number in 1..=args.rounds {
-        let used = || coordinator.pid().and_then(usage::cpu_time);
-        let before = used();
-        let (accepted, delivered) = through(&publishers, &book, args.load(time)).await?;
-        let cpu = used().zip(before);
+        let published = through(&publishers, &book, args.load(time));
+        let (published, cpu) = timed(&coordinator, published).await;
+        let (accepted, delivered) = published?;
         let direct = directly(rabbit.as_ref(), time).await?;
         coordinator.check()?;
         consumers.check()?;
-        measured.add(Round {
-            accepted,
-            delivered,
+        measured.accepted.add(accepted);
+        measured.compared.add(Round {
+            ours: delivered,
             direct,
-            cpu: cpu.map(|(after, before)| after.saturating_sub(before)),
+            cpu,
         });
         progress(args, number, &measured);
     }
     if args.delayed > 0 {
         measured.delayed = late::run(&publishers, &book, args.delayed).await?;
     }
-    measured.peak_resident_mib = coordinator.pid().and_then(usage::peak_resident_mib);
+    measured.compared.peak_resident_mib = coordinator.pid().and_then(usage::peak_resident_mib);
     if let Some(rabbit) = rabbit {
         rabbit.remove().await?;
     }
     coordinator.check()?;
     let address = coordinator.address();
     consumers.unsubscribe(address, cores).await?;
-    report::print(args, measured)
+    report::print(args, &measured)
 }
 
 /// Publishes for that time and waits until all of it has arrived: what the
@@ -199,8 +199,8 @@ fn progress(args: &MessagesArgs, number: u32, measured: &Measured) {
     note(&format!(
         "round {number} of {}: {} delivered, {} by lapin alone, {} errors so far",
         args.rounds,
-        per_second(&measured.delivered),
-        per_second(&measured.direct),
+        per_second(&measured.compared.ours),
+        per_second(&measured.compared.direct),
         measured.error_count(),
     ));
 }

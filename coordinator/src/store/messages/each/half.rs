@@ -26,7 +26,7 @@ const DECIDE: &str = "UPDATE messages SET state = $3, due_at = $4, \
         deliver_at = coalesce($4, deliver_at), published_at = $5, verdict = $6, decided_at = $7, \
         updated_at = $7, decided_by = $8, reason = $9, checks = coalesce($10, checks), \
         check_log = coalesce($11, check_log), check_at = NULL, last_error = NULL, \
-        owner = $12, generation = 1 \
+        generation = $12, owner = $13 \
     WHERE id = $1 AND half_id = $2 AND verdict IS NULL";
 
 const CHECKED: &str = "UPDATE messages SET checks = $5, check_log = $6, check_at = $7, \
@@ -42,11 +42,18 @@ const ASK_NOW: &str = "UPDATE messages SET state = 'PREPARED', updated_at = $2, 
         generation = CASE WHEN half_no = 0 THEN generation + 1 ELSE generation END, owner = $3 \
     WHERE half_id = $1 AND verdict IS NULL";
 
-/// What the first message says: verdict, when it was decided, state, last change.
-const FIRST: &str = "SELECT verdict, decided_at, state, updated_at FROM messages \
+/// What the first message says.
+const FIRST: &str = "SELECT verdict, owner, generation, state, updated_at FROM messages \
     WHERE half_id = $1 ORDER BY half_no LIMIT 1";
 
-type First = (Option<String>, Option<i64>, String, i64);
+#[derive(sqlx::FromRow)]
+struct First {
+    verdict: Option<String>,
+    owner: String,
+    generation: i64,
+    state: String,
+    updated_at: i64,
+}
 
 pub(super) async fn prepare(
     connection: &mut Connection,
@@ -89,6 +96,7 @@ pub(super) async fn decide_all(
         half,
         verdict,
         messages,
+        generation,
         now,
         ..
     } = write
@@ -106,14 +114,20 @@ pub(super) async fn decide_all(
                 row.id
             )));
         }
-        return match first(connection, half).await? {
-            Some((Some(stored), at, ..)) => match read_verdict(&stored)? {
-                stored if stored == *verdict && at == Some(now.0) => Ok(Written::Done),
-                stored => Ok(Written::Decided(stored)),
-            },
-            Some((None, _, state, _)) => Ok(Written::Conflict { state: Some(state) }),
-            None => Ok(NOTHING),
+        let Some(first) = first(connection, half).await? else {
+            return Ok(NOTHING);
         };
+        let Some(stored) = first.verdict else {
+            return Ok(Written::Conflict {
+                state: Some(first.state),
+            });
+        };
+        let stored = read_verdict(&stored)?;
+        let own = first.owner == owner.0 && first.generation == signed(generation.0)?;
+        return Ok(match own && stored == *verdict {
+            true => Written::Done,
+            false => Written::Decided(stored),
+        });
     }
     for (id, end) in messages {
         fan_out(connection, id, groups(end), now.0).await?;
@@ -151,9 +165,12 @@ pub(super) async fn checked(
         let stuck = next_check_at.is_none();
         return match first(connection, half).await? {
             // As an earlier try of this write left it.
-            Some((None, _, state, at)) if stuck && state == "STUCK" && at == now.0 => {
-                Ok(Written::Done)
-            }
+            Some(First {
+                verdict: None,
+                state,
+                updated_at,
+                ..
+            }) if stuck && state == "STUCK" && updated_at == now.0 => Ok(Written::Done),
             first => unchanged(first),
         };
     }
@@ -189,8 +206,13 @@ async fn first(connection: &mut Connection, half: &HalfId) -> Result<Option<Firs
 
 fn unchanged(first: Option<First>) -> Result<Written, StoreError> {
     Ok(match first {
-        Some((Some(verdict), ..)) => Written::Decided(read_verdict(&verdict)?),
-        Some((None, _, state, _)) => Written::Conflict { state: Some(state) },
+        Some(First {
+            verdict: Some(verdict),
+            ..
+        }) => Written::Decided(read_verdict(&verdict)?),
+        Some(first) => Written::Conflict {
+            state: Some(first.state),
+        },
         None => NOTHING,
     })
 }

@@ -37,11 +37,11 @@ const DECIDE: &str = "UPDATE messages m SET state = b.state, due_at = b.due_at, 
         verdict = b.verdict, decided_at = b.now, updated_at = b.now, decided_by = b.decided_by, \
         reason = b.reason, checks = coalesce(b.checks, m.checks), \
         check_log = coalesce(b.check_log, m.check_log), check_at = NULL, last_error = NULL, \
-        owner = $1, generation = 1 \
+        owner = $1, generation = b.generation \
     FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], \
-        $8::bigint[], $9::text[], $10::text[], $11::bigint[], $12::text[]) \
+        $8::bigint[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::bigint[]) \
         AS b (id, half_id, state, due_at, published_at, verdict, now, decided_by, reason, \
-            checks, check_log) \
+            checks, check_log, generation) \
     WHERE m.id = b.id AND m.half_id = b.half_id AND m.verdict IS NULL";
 
 /// In the order of the rows.
@@ -186,6 +186,7 @@ async fn decide_all(
         .bind(column(rows, |row| row.reason.as_ref()))
         .bind(column(rows, |row| row.checks))
         .bind(column(rows, |row| row.log.as_deref()))
+        .bind(column(rows, |row| row.generation))
         .execute(connection)
         .await?;
     Ok(done.rows_affected() == rows.len() as u64)

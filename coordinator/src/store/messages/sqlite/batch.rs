@@ -50,9 +50,9 @@ const DECIDE: Values = Values {
             verdict = column6, decided_at = column7, updated_at = column7, \
             decided_by = column8, reason = column9, checks = coalesce(column10, checks), \
             check_log = coalesce(column11, check_log), check_at = NULL, last_error = NULL, \
-            owner = me, generation = 1 \
+            owner = me, generation = column12 \
         FROM (SELECT ? AS me, * FROM (VALUES ",
-    columns: 11,
+    columns: 12,
     after: ")) WHERE id = column1 AND half_id = column2 AND verdict IS NULL",
 };
 

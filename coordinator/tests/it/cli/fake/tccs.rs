@@ -77,12 +77,12 @@ pub(super) fn records() -> Vec<TransactionRecord> {
         record(
             1,
             0,
-            "tcc_began",
+            "TCC_BEGAN",
             "",
-            "shop.pay, to be confirmed within 60s",
+            "accepted; cancelled unless confirmed within 60s",
         ),
-        record(2, 3, "registered", "balance", "tried by the coordinator"),
-        record(3, 9, "try_succeeded", "balance", "1 call"),
-        record(4, 12, "confirm_decided", "", ""),
+        record(2, 3, "REGISTERED", "balance", "balance registered"),
+        record(3, 9, "TRY_SUCCEEDED", "balance", "try balance succeeded"),
+        record(4, 12, "CONFIRM_DECIDED", "", ""),
     ]
 }

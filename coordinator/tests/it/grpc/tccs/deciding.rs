@@ -178,13 +178,14 @@ pub(super) async fn what_is_not_confirmed_in_time_is_cancelled(place: &Place) {
     let cause = seen.summary.unwrap().cause.unwrap().failure.unwrap();
     assert_eq!(cause.code, "DEADLINE_EXCEEDED");
     assert_eq!(scene.vault.states("t", &["held", "late"]), ["released"; 2]);
+    let late = brief(scene.confirm("t").await);
+    assert_eq!(late, "FailedPrecondition ALREADY_CANCELLED");
     for found in [
-        brief(scene.confirm("t").await),
         brief(scene.register("t", "more").await),
         brief(scene.tried("t", "more", "hold").await),
         brief(scene.tried("t", "held", "hold").await),
     ] {
-        assert_eq!(found, "FailedPrecondition ALREADY_CANCELLED");
+        assert_eq!(found, "FailedPrecondition TRANSACTION_ENDED");
     }
     assert_eq!(scene.vault.branch("t", "more").tries, 0);
     scene.vault.audit();

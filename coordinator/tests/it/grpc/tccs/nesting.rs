@@ -142,7 +142,7 @@ pub(super) async fn who_cannot_be_a_parent(place: &Place) {
         (under("x", "saga", "sub"), "FailedPrecondition NOT_A_TCC"),
         (
             under("x", "ended", "sub"),
-            "FailedPrecondition ALREADY_CANCELLED",
+            "FailedPrecondition TRANSACTION_ENDED",
         ),
         (
             under("x", "x", "sub"),

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use amends_coordinator::clock::monotonic;
 use amends_coordinator::messages::HalfOptions;
 use amends_core::message::half::{AfterLastCheck, DecidedBy, HalfState, Verdict};
 use amends_core::time::Millis;
 
 use super::scene::{GROUP, Producer, half, live, live_with};
 use crate::messages::place::Place;
+use crate::messages::sized;
 use crate::messages::world::{World, body, group, message, named, subscription};
 
 const FIRST: Duration = Duration::from_secs(6);
@@ -191,15 +193,17 @@ pub(crate) async fn a_restart_forgets_no_check(place: &Place<'_>) {
 }
 
 /// Many wait for a group that answers nothing; another one is asked in time.
+#[expect(clippy::print_stdout, reason = "for whoever measures")]
 pub(crate) async fn a_slow_group_delays_nobody(place: &Place<'_>) {
-    const MANY: usize = 1_000;
-    const OF_ONE_CALL: usize = 100;
+    const AT_ONCE: usize = 100;
+    let many = sized(1_000, 10_000);
     let (world, producer) = (World::new(place), Producer::new());
     let live = live(&world, "a", &producer).await;
-    let calls = (0..MANY / OF_ONE_CALL).map(|call| {
+    let begun = monotonic();
+    let calls = (0..AT_ONCE).map(|call| {
         let live = &live;
         async move {
-            for n in 0..OF_ONE_CALL {
+            for n in 0..many / AT_ONCE {
                 let name = format!("s{call}-{n}");
                 live.prepare_for("slow", &name, vec![message("t", "slow")])
                     .await;
@@ -207,6 +211,7 @@ pub(crate) async fn a_slow_group_delays_nobody(place: &Place<'_>) {
         }
     });
     futures_util::future::join_all(calls).await;
+    println!("{many} prepared in {:?}", begun.elapsed());
     live.prepare("h", vec![message("t", "x")]).await;
     producer.knows("h", Verdict::Rollback);
     live.pass(FIRST).await;
@@ -215,10 +220,12 @@ pub(crate) async fn a_slow_group_delays_nobody(place: &Place<'_>) {
     let in_flight = HalfOptions::default().checks_in_flight;
     assert!(producer.most_at_once() <= in_flight + 1);
     producer.open();
-    let all = producer.was_asked(MANY + 1).await;
+    let begun = monotonic();
+    let all = producer.was_asked(many + 1).await;
+    println!("all asked in {:?} more", begun.elapsed());
     let mut halves: Vec<&str> = all.iter().map(|(half, _)| half.as_str()).collect();
     halves.sort_unstable();
     halves.dedup();
-    assert_eq!(halves.len(), MANY + 1, "each was asked once");
+    assert_eq!(halves.len(), many + 1, "each was asked once");
     assert!(producer.most_at_once() <= in_flight + 1);
 }

@@ -48,6 +48,7 @@ fn ends(of: &str, verdict: Verdict, ends: Vec<(&str, HalfEnd)>) -> MessageWrite 
         by: DecidedBy::Producer,
         reason: "it is paid".to_owned(),
         checks: None,
+        generation: Generation(7),
         now: NOW,
     }
 }
@@ -180,8 +181,9 @@ pub(super) async fn a_half_is_decided_once(place: &Place) {
         };
         for late in [Verdict::Commit, Verdict::Rollback] {
             let mut late = decide(half.as_str(), late, &["g"]);
-            if let MessageWrite::Decide { now, .. } = &mut late {
-                now.0 += 1;
+            // At the same moment; only the number tells it from the one that stands.
+            if let MessageWrite::Decide { generation, .. } = &mut late {
+                generation.0 += 1;
             }
             assert_eq!(write(&*store, late).await, Written::Decided(*verdict));
         }
@@ -444,7 +446,7 @@ pub(super) async fn whoever_decides_owns_it(place: &Place) {
     let stored = load(&*first, "h").await.unwrap();
     assert_eq!(
         (stored.owner, stored.generation),
-        (Incarnation("b".to_owned()), Generation::FIRST)
+        (Incarnation("b".to_owned()), Generation(7))
     );
     assert_eq!(second.outbox(NOW, None, 10).await.unwrap().len(), 1);
     assert_eq!(write(&*first, claim("h")).await, conflict("COMMITTED"));

@@ -32,6 +32,8 @@ pub(crate) enum Bug {
     TellTooEarly,
     /// A prepared child cancels by itself.
     CancelPrepared,
+    /// The deadline counts also after the confirm.
+    DeadlineAfterConfirm,
 }
 
 impl Bug {
@@ -50,10 +52,12 @@ impl Bug {
                 *after = RecordNo(1);
             }
         }
-        let prepared = |event: &Event| matches!(event, Event::Prepared);
-        if self == Self::CancelPrepared
-            && let Some(at) = decision.records.iter().position(|one| prepared(&one.event))
-        {
+        let spoilt = |event: &Event| match self {
+            Self::CancelPrepared => matches!(event, Event::Prepared),
+            Self::DeadlineAfterConfirm => matches!(event, Event::ConfirmDecided),
+            _ => false,
+        };
+        if let Some(at) = decision.records.iter().position(|one| spoilt(&one.event)) {
             let cause = amends_core::answer::Failure::new("LATE", "the deadline passed");
             let mut cancel = decision.records[at].clone();
             cancel.event = Event::CancelDecided { cause };
