@@ -8,5 +8,6 @@ mod messages;
 mod refuse;
 mod serve;
 mod stop;
+mod tcc_callers;
 mod tccs;
 pub(crate) mod vault;

@@ -6,7 +6,6 @@ use std::os::unix::process::ExitStatusExt as _;
 
 use amends_proto::v1;
 use amends_proto::v1::TransactionState;
-use amends_proto::v1::report_try_request::Outcome;
 use amends_proto::v1::tcc_service_client::TccServiceClient;
 use amends_proto::v1::transaction_service_client::TransactionServiceClient;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
@@ -14,245 +13,21 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use rustix::process::Signal;
 use tempfile::TempDir;
+use tonic::Code;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
 
 use super::audit::connect;
 use super::ledger::Participant;
-use super::serve::{PATIENCE, Process, configure_service};
+use super::serve::{PATIENCE, Process, blocking, configure_service};
+use super::tcc_callers::{Caller, Plan, TCCS, Tcc, Told, drive, tccs};
 use super::vault::Vault;
 use crate::cli;
 use crate::store::place;
 
-/// TCCs of one round.
-const TCCS: usize = 24;
-/// Driven at the same time.
-const AT_ONCE: usize = 8;
 /// Fewer calls than a round takes, whatever fails.
 const CALLS: usize = 60;
 /// Of so many calls of a participant one takes effect and then proves nothing.
 const LOST_STRIDE: usize = 7;
-/// Whoever was to confirm it has died.
-const ABANDONED_DEADLINE: i64 = 3;
-
-/// The course that a caller takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Plan {
-    Confirm,
-    /// One try is refused, so it cancels.
-    Refused,
-    /// One try is not known to have succeeded, so it cancels.
-    Unknown,
-    /// It says nothing more after its tries.
-    Abandon,
-    /// One branch is a TCC, and both are confirmed.
-    NestedConfirm,
-    /// The same, cancelled after the child was prepared.
-    NestedCancel,
-}
-
-const PLANS: [Plan; 6] = [
-    Plan::Confirm,
-    Plan::Refused,
-    Plan::NestedConfirm,
-    Plan::Abandon,
-    Plan::NestedCancel,
-    Plan::Unknown,
-];
-
-#[derive(Debug, Clone)]
-struct Tcc {
-    gid: String,
-    plan: Plan,
-}
-
-impl Tcc {
-    fn child(&self) -> Option<String> {
-        let nested = matches!(self.plan, Plan::NestedConfirm | Plan::NestedCancel);
-        nested.then(|| format!("{}-child", self.gid))
-    }
-}
-
-/// What its caller was told, as far as it got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    Nothing,
-    Begun,
-    Confirmed,
-    Cancelled,
-}
-
-fn tccs(round: &str) -> Vec<Tcc> {
-    let tcc = |n: usize| Tcc {
-        gid: format!("{round}-{n}"),
-        plan: PLANS[n % PLANS.len()],
-    };
-    (0..TCCS).map(tcc).collect()
-}
-
-fn retry(max_attempts: u32) -> Option<v1::RetryPolicy> {
-    Some(v1::RetryPolicy {
-        max_attempts,
-        initial_backoff: std::time::Duration::from_millis(5).try_into().ok(),
-        max_backoff: std::time::Duration::from_millis(50).try_into().ok(),
-        multiplier: 2.0,
-    })
-}
-
-/// The calls of one caller. Each can be repeated, so the next run makes them again.
-struct Caller<'a> {
-    client: TccServiceClient<Channel>,
-    vault: &'a Vault,
-}
-
-impl Caller<'_> {
-    async fn begin(
-        &mut self,
-        gid: &str,
-        parent: Option<&str>,
-        deadline: i64,
-    ) -> Result<(), Status> {
-        let request = v1::BeginTccRequest {
-            gid: gid.to_owned(),
-            name: "shop.pay".to_owned(),
-            deadline: Some(prost_types::Duration {
-                seconds: deadline,
-                nanos: 0,
-            }),
-            parent: parent.map(|parent| v1::TccParent {
-                gid: parent.to_owned(),
-                branch: "sub".to_owned(),
-            }),
-            ..v1::BeginTccRequest::default()
-        };
-        self.client.begin_tcc(request).await.map(drop)
-    }
-
-    fn branch(name: &str, step: &str) -> v1::TccBranch {
-        v1::TccBranch {
-            name: name.to_owned(),
-            target: format!("bank/{step}"),
-            retry: retry(if step == "lost" { 2 } else { 1_000 }),
-            settle_retry: retry(1_000),
-            ..v1::TccBranch::default()
-        }
-    }
-
-    async fn tried(&mut self, gid: &str, name: &str, step: &str) -> Result<v1::StepState, Status> {
-        let request = v1::TryBranchRequest {
-            gid: gid.to_owned(),
-            branch: Some(Self::branch(name, step)),
-            wait: None,
-        };
-        let tried = self.client.try_branch(request).await?.into_inner();
-        Ok(tried.branch.unwrap().state())
-    }
-
-    /// A branch that this caller tries itself, once it is registered.
-    async fn try_own(&mut self, gid: &str) -> Result<(), Status> {
-        let register = v1::RegisterBranchRequest {
-            gid: gid.to_owned(),
-            branch: Some(Self::branch("own", "hold")),
-        };
-        self.client.register_branch(register).await?;
-        let outcome = match self.vault.try_by_caller(gid, "own") {
-            true => Outcome::Succeeded(v1::Payload::default()),
-            // A cancel was faster.
-            false => Outcome::Refused(v1::Failure::default()),
-        };
-        let report = v1::ReportTryRequest {
-            gid: gid.to_owned(),
-            branch: "own".to_owned(),
-            outcome: Some(outcome),
-        };
-        self.client.report_try(report).await.map(drop)
-    }
-
-    async fn confirm(&mut self, gid: &str) -> Result<(), Status> {
-        let request = v1::ConfirmTccRequest {
-            gid: gid.to_owned(),
-            wait: None,
-        };
-        self.client.confirm_tcc(request).await.map(drop)
-    }
-
-    async fn cancel(&mut self, gid: &str) -> Result<(), Status> {
-        let request = v1::CancelTccRequest {
-            gid: gid.to_owned(),
-            ..v1::CancelTccRequest::default()
-        };
-        self.client.cancel_tcc(request).await.map(drop)
-    }
-
-    /// Takes its course; notes what it was told.
-    async fn drive(&mut self, tcc: &Tcc, told: &mut Told) -> Result<(), Status> {
-        let gid = tcc.gid.as_str();
-        let abandons = tcc.plan == Plan::Abandon;
-        let deadline = if abandons { ABANDONED_DEADLINE } else { 600 };
-        self.begin(gid, None, deadline).await?;
-        if *told == Told::Nothing {
-            *told = Told::Begun;
-        }
-        self.tried(gid, "first", "hold").await?;
-        self.try_own(gid).await?;
-        match tcc.plan {
-            Plan::Refused => drop(self.tried(gid, "second", "refuse").await?),
-            Plan::Unknown => drop(self.tried(gid, "second", "lost").await?),
-            _ => {}
-        }
-        if let Some(child) = tcc.child() {
-            self.begin(&child, Some(gid), 600).await?;
-            match self.tried(&child, "part", "hold").await {
-                // The run before had prepared it.
-                Err(status) if status.code() == Code::FailedPrecondition => {}
-                tried => drop(tried?),
-            }
-            self.confirm(&child).await?;
-        }
-        match tcc.plan {
-            Plan::Abandon => {}
-            Plan::Confirm | Plan::NestedConfirm => {
-                self.confirm(gid).await?;
-                *told = Told::Confirmed;
-            }
-            Plan::Refused | Plan::Unknown | Plan::NestedCancel => {
-                self.cancel(gid).await?;
-                *told = Told::Cancelled;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Drives all of them as far as the coordinator lives; what each caller was told.
-async fn drive(address: &str, vault: &Vault, tccs: &[Tcc], mut told: Vec<Told>) -> Vec<Told> {
-    let Some(channel) = connect(address).await else {
-        return told;
-    };
-    let driving = tccs.iter().zip(told.drain(..)).map(|(tcc, mut told)| {
-        let client = TccServiceClient::new(channel.clone());
-        let mut caller = Caller { client, vault };
-        async move {
-            match caller.drive(tcc, &mut told).await {
-                Ok(()) => {}
-                // It was decided before its caller was told, or its time was up.
-                Err(status) if status.code() == Code::FailedPrecondition => {}
-                Err(status) => assert_gone(&status),
-            }
-            told
-        }
-    });
-    stream::iter(driving).buffered(AT_ONCE).collect().await
-}
-
-/// The coordinator died; anything else is an answer that should not have been given.
-fn assert_gone(status: &Status) {
-    let gone = matches!(
-        status.code(),
-        Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal
-    );
-    assert!(gone, "{status:?}");
-}
 
 /// Waits for the end of each, and checks what is held.
 async fn check(address: &str, vault: &Vault, tccs: &[Tcc], told: &[Told], what: &str) {
@@ -457,7 +232,27 @@ async fn killed_around_a_decision_on_postgres() {
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
-/// The command line on one whose confirm was refused, before and after a `kill -9`.
+async fn amends(process: &Process, args: &[&str]) -> cli::Run {
+    let address = process.address.trim_start_matches("http://");
+    let address = address.parse().unwrap();
+    let args: Vec<String> = args.iter().map(|it| (*it).to_owned()).collect();
+    let run = move || {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        cli::remote(address, &args)
+    };
+    blocking(run).await
+}
+
+const STUCK: [&str; 6] = ["tx", "list", "--kind", "tcc", "--state", "stuck"];
+
+/// Waits until so many lines are listed, the head included.
+async fn listed(process: &Process, args: &[&str], lines: usize) {
+    let all = async { while amends(process, args).await.out.lines().count() < lines {} };
+    let waited = tokio::time::timeout(PATIENCE, all).await;
+    waited.unwrap_or_else(|_| panic!("{args:?}: not {lines} lines"));
+}
+
+/// The command line on TCCs whose confirm was refused, before and after a `kill -9`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_settles_what_is_stuck() {
     let scene = Scene::new("sqlite:amends.db").await;
@@ -475,30 +270,22 @@ async fn the_command_line_settles_what_is_stuck() {
     for gid in ["pay-1", "pay-2"] {
         caller.confirm(gid).await.unwrap();
     }
-    let amends = async |process: &Process, args: &[&str]| {
-        let address = process
-            .address
-            .trim_start_matches("http://")
-            .parse()
-            .unwrap();
-        let args: Vec<String> = args.iter().map(|it| (*it).to_owned()).collect();
-        super::serve::blocking(move || {
-            let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            cli::remote(address, &args)
-        })
-        .await
-    };
-    let stuck = [
-        "tx", "list", "--kind", "tcc", "--state", "stuck", "-o", "jsonl",
-    ];
-    let both = async { while amends(&process, &stuck).await.out.lines().count() < 2 {} };
-    tokio::time::timeout(PATIENCE, both)
-        .await
-        .expect("both get stuck");
+    listed(&process, &STUCK, 3).await;
     process.kill().await;
     let process = scene.serve("").await;
-    assert_eq!(amends(&process, &stuck).await.out.lines().count(), 2);
-    let shown = amends(&process, &["tx", "get", "pay-1"]).await.out;
+    listed(&process, &STUCK, 3).await;
+    one_by_hand(&process).await;
+    all_at_once(&scene, &process).await;
+    for (gid, state) in [("pay-2", "taken"), ("pay-3", "released")] {
+        assert_eq!(scene.vault.states(gid, &["fine", "strict"]), [state; 2]);
+    }
+    scene.vault.audit();
+    process.signal(Signal::TERM);
+    assert!(process.exit().await.success());
+}
+
+async fn one_by_hand(process: &Process) {
+    let shown = amends(process, &["tx", "get", "pay-1"]).await.out;
     for part in [
         "kind        TCC",
         "decision    CONFIRM",
@@ -507,51 +294,30 @@ async fn the_command_line_settles_what_is_stuck() {
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
-    let all_tccs = [
-        "tx", "cancel", "--kind", "tcc", "--state", "running", "--yes",
-    ];
-    let cancelled = amends(&process, &all_tccs).await;
-    assert_eq!(
-        (cancelled.code, cancelled.out.matches("pay-3").count()),
-        (0, 1),
-        "{}",
-        cancelled.out
-    );
-    let too_late = amends(&process, &["tx", "cancel", "pay-1"]).await;
+    let too_late = amends(process, &["tx", "cancel", "pay-1"]).await;
     assert_eq!(too_late.code, 5, "{}", too_late.out);
-    assert!(
-        too_late.out.contains("ALREADY_CONFIRMED"),
-        "{}",
-        too_late.out
-    );
+    let told = too_late.out.contains("ALREADY_CONFIRMED");
+    assert!(told, "{}", too_late.out);
     let by_hand = ["tx", "mark-done", "pay-1", "strict", "--reason", "by phone"];
-    assert_eq!(amends(&process, &by_hand).await.code, 0);
-    assert_eq!(amends(&process, &["tx", "wait", "pay-1"]).await.code, 0);
-    let trace = amends(&process, &["tx", "trace", "pay-1"]).await.out;
-    assert!(
-        trace.contains("strict declared done by olga: by phone"),
-        "{trace}"
-    );
+    assert_eq!(amends(process, &by_hand).await.code, 0);
+    assert_eq!(amends(process, &["tx", "wait", "pay-1"]).await.code, 0);
+    let trace = amends(process, &["tx", "trace", "pay-1"]).await.out;
+    let declared = trace.contains("strict declared done by olga: by phone");
+    assert!(declared, "{trace}");
+}
+
+/// Cancels all that run, and retries all that are stuck.
+async fn all_at_once(scene: &Scene, process: &Process) {
+    let running = ["--kind", "tcc", "--state", "running", "--yes"];
+    let cancelled = amends(process, &[&["tx", "cancel"], &running[..]].concat()).await;
+    let of_it = cancelled.out.matches("pay-3").count();
+    assert_eq!((cancelled.code, of_it), (0, 1), "{}", cancelled.out);
+    // Its cancel is refused as well.
+    listed(process, &[&STUCK[..], &["--prefix", "pay-3"]].concat(), 2).await;
     scene.vault.open();
-    let retried = amends(
-        &process,
-        &["tx", "retry", "--kind", "tcc", "--state", "stuck", "--yes"],
-    )
-    .await;
+    let stuck = ["tx", "retry", "--kind", "tcc", "--state", "stuck", "--yes"];
+    let retried = amends(process, &stuck).await;
     assert_eq!(retried.code, 0, "{}", retried.out);
-    // Its cancel was refused as well, or was not called before the vault was open.
-    amends(&process, &["tx", "retry", "pay-3"]).await;
-    assert_eq!(amends(&process, &["tx", "wait", "pay-2"]).await.code, 0);
-    assert_eq!(amends(&process, &["tx", "wait", "pay-3"]).await.code, 5);
-    assert_eq!(
-        scene.vault.states("pay-2", &["fine", "strict"]),
-        ["taken"; 2]
-    );
-    assert_eq!(
-        scene.vault.states("pay-3", &["fine", "strict"]),
-        ["released"; 2]
-    );
-    scene.vault.audit();
-    process.signal(Signal::TERM);
-    assert!(process.exit().await.success());
+    assert_eq!(amends(process, &["tx", "wait", "pay-2"]).await.code, 0);
+    assert_eq!(amends(process, &["tx", "wait", "pay-3"]).await.code, 5);
 }

@@ -125,21 +125,7 @@ fn wrong_branches() -> Vec<Wrong> {
 }
 
 async fn rest_of_requests(scene: &Scene) {
-    let started = start("saga", saga("order"));
-    scene.api.sagas().start_saga(started).await.unwrap();
     let mut client = scene.client();
-    let confirm = |gid: &str, wait| v1::ConfirmTccRequest {
-        gid: gid.to_owned(),
-        wait,
-    };
-    let cancel = |gid: &str, reason: &str| v1::CancelTccRequest {
-        gid: gid.to_owned(),
-        reason: reason.to_owned(),
-        wait: None,
-    };
-    let get = |gid: &str| v1::GetTccRequest {
-        gid: gid.to_owned(),
-    };
     let report = v1::ReportTryRequest {
         gid: "t".to_owned(),
         branch: "new".to_owned(),
@@ -149,8 +135,6 @@ async fn rest_of_requests(scene: &Scene) {
         gid: "t".to_owned(),
         branch: None,
     };
-    let not_found = "NotFound TRANSACTION_NOT_FOUND";
-    let not_a_tcc = "FailedPrecondition NOT_A_TCC";
     for (found, expected) in [
         (
             brief(client.register_branch(nothing).await),
@@ -172,6 +156,40 @@ async fn rest_of_requests(scene: &Scene) {
             brief(client.get_tcc(get("")).await),
             "InvalidArgument GID_INVALID gid",
         ),
+    ] {
+        assert_eq!(found, expected);
+    }
+    ids_of_something_else(scene).await;
+}
+
+fn confirm(gid: &str, wait: Option<prost_types::Duration>) -> v1::ConfirmTccRequest {
+    v1::ConfirmTccRequest {
+        gid: gid.to_owned(),
+        wait,
+    }
+}
+
+fn cancel(gid: &str, reason: &str) -> v1::CancelTccRequest {
+    v1::CancelTccRequest {
+        gid: gid.to_owned(),
+        reason: reason.to_owned(),
+        wait: None,
+    }
+}
+
+fn get(gid: &str) -> v1::GetTccRequest {
+    v1::GetTccRequest {
+        gid: gid.to_owned(),
+    }
+}
+
+async fn ids_of_something_else(scene: &Scene) {
+    let started = start("saga", saga("order"));
+    scene.api.sagas().start_saga(started).await.unwrap();
+    let mut client = scene.client();
+    let not_found = "NotFound TRANSACTION_NOT_FOUND";
+    let not_a_tcc = "FailedPrecondition NOT_A_TCC";
+    for (found, expected) in [
         (brief(client.get_tcc(get("absent")).await), not_found),
         (
             brief(client.confirm_tcc(confirm("absent", None)).await),
