@@ -85,8 +85,15 @@ pub(super) async fn a_refusal_is_stuck_at_once_until_an_operator_retries(place: 
         kinds: vec![v1::TransactionKind::Tcc.into()],
         ..v1::ListTransactionsRequest::default()
     };
-    let listed = scene.api.transactions().list_transactions(list).await;
-    let listed = listed.unwrap().into_inner().transactions;
+    // Lists tell what is durable; nobody waits for this record, so it comes a moment later.
+    let listed = loop {
+        let list = list.clone();
+        let listed = scene.api.transactions().list_transactions(list).await;
+        let listed = listed.unwrap().into_inner().transactions;
+        if !listed.is_empty() {
+            break listed;
+        }
+    };
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].gid, "t");
     // A repeated confirm says how it stands.
