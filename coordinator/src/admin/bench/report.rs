@@ -136,8 +136,8 @@ struct Beside {
 }
 
 /// Prints it; the exit code says whether everything ended as it should.
-pub(super) fn print(args: &SagaArgs, measured: Measured) -> Result<Exit, CommandError> {
-    let report = Report::new(args, &measured);
+pub(super) fn print(args: &SagaArgs, measured: &Measured) -> Result<Exit, CommandError> {
+    let report = Report::new(args, measured);
     print_one(args.output, &report, Report::table)?;
     Ok(report.figures.exit())
 }

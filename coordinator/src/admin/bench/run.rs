@@ -168,7 +168,7 @@ async fn measure(args: &SagaArgs, cores: &[Handle]) -> Result<Exit, CommandError
     // Connections that stay open would hold up a clean stop.
     drop(sides);
     setup.stop(args).await?;
-    report::print(args, measured)
+    report::print(args, &measured)
 }
 
 /// What was counted so far, if it is wanted.
