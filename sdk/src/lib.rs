@@ -100,6 +100,7 @@
 //! - [`consumer_log`], [`tables`]: the idempotence contract and its tables;
 //! - [`Saga`], [`Val`], `wire!`: sagas in code, typed data between their steps;
 //! - [`Client`], [`Run`], [`Outcome`]: starts sagas and follows them;
+//! - [`Client::tcc`], [`TccRef`], [`tcc`]: branches that are held first, then confirmed or cancelled;
 //! - [`Client::publish`], [`NewMessage`]: publishes messages;
 //! - [`ServiceBuilder::on_message`], [`Message`], [`Subscription`]: handles them, each once;
 //! - [`outbox`], [`Conn::publish`]: publishes together with a local transaction;
@@ -128,6 +129,7 @@ pub mod service;
 pub mod step;
 pub mod step_ref;
 pub mod tables;
+pub mod tcc;
 pub mod testing;
 
 pub use access::{Access, AccessError};
@@ -149,6 +151,7 @@ pub use service::{
 };
 pub use step::{BoxError, StepCx, StepError, StepResult};
 pub use step_ref::{Compensation, Effects, Retry, StepRef};
+pub use tcc::{NewTcc, OwnBranch, Tcc, TccError, TccOutcome, TccRef};
 
 #[cfg(feature = "macros")]
 pub use amends_macros::{Wire, service, wire};

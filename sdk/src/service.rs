@@ -40,6 +40,7 @@ use serde::de::DeserializeOwned;
 use crate::half::CheckDef;
 use crate::message::{MessageDef, Subscription, json_or_null};
 use crate::step_ref::{Compensation, Effects, StepRef};
+use crate::tcc::TccCode;
 use crate::{Conn, StepCx, StepError, StepResult};
 
 /// The code of the refusal of an input that cannot be decoded.
@@ -186,7 +187,7 @@ impl<S: Send + Sync + 'static> ServiceBuilder<S> {
         self.def
     }
 
-    fn add(&mut self, name: &'static str, description: &'static str, handler: Handler) {
+    pub(crate) fn add(&mut self, name: &'static str, description: &'static str, handler: Handler) {
         self.def.steps.insert(
             name,
             StepDef {
@@ -268,14 +269,16 @@ impl StepDef {
         self.description
     }
 
-    /// Whether it can be undone.
+    /// Whether it can be undone; of a branch of TCCs: cancelled, which it always can.
     #[must_use]
     pub fn compensation(&self) -> Compensation {
         match &self.handler {
             Handler::Local { backward: None, .. } | Handler::External { backward: None, .. } => {
                 Compensation::None
             }
-            Handler::Local { .. } | Handler::External { .. } => Compensation::Undo,
+            Handler::Local { .. } | Handler::External { .. } | Handler::Tcc(_) => {
+                Compensation::Undo
+            }
         }
     }
 
@@ -283,9 +286,15 @@ impl StepDef {
     #[must_use]
     pub fn effects(&self) -> Effects {
         match &self.handler {
-            Handler::Local { .. } => Effects::Local,
+            Handler::Local { .. } | Handler::Tcc(_) => Effects::Local,
             Handler::External { .. } => Effects::External,
         }
+    }
+
+    /// Whether it is a branch of TCCs, and no step of sagas.
+    #[must_use]
+    pub fn is_tcc(&self) -> bool {
+        matches!(self.handler, Handler::Tcc(_))
     }
 }
 
@@ -309,10 +318,11 @@ pub(crate) enum Handler {
         forward: ExternalForward,
         backward: Option<ExternalBackward>,
     },
+    Tcc(TccCode),
 }
 
 // Nothing will ever make an undecodable input decodable: a refusal, not unknown.
-fn decode_input<I: DeserializeOwned>(bytes: &Bytes) -> StepResult<I> {
+pub(crate) fn decode_input<I: DeserializeOwned>(bytes: &Bytes) -> StepResult<I> {
     serde_json::from_slice(json_or_null(bytes)).map_err(|error| {
         let wanted = std::any::type_name::<I>();
         StepError::refused(INPUT_INVALID, format!("the input is no {wanted}: {error}"))
@@ -321,10 +331,10 @@ fn decode_input<I: DeserializeOwned>(bytes: &Bytes) -> StepResult<I> {
 
 // An answer that was stored by another version of the service: unknown, a
 // newer version may read it.
-fn decode_output<O: DeserializeOwned>(bytes: &Bytes) -> StepResult<O> {
+pub(crate) fn decode_output<O: DeserializeOwned>(bytes: &Bytes) -> StepResult<O> {
     Ok(serde_json::from_slice(json_or_null(bytes))?)
 }
 
-fn encode_output<O: Serialize>(output: &O) -> StepResult<Bytes> {
+pub(crate) fn encode_output<O: Serialize>(output: &O) -> StepResult<Bytes> {
     Ok(Bytes::from(serde_json::to_vec(output)?))
 }

@@ -69,6 +69,13 @@ impl Retry {
         max_backoff: Duration::from_secs(10),
         multiplier: 2.0,
     };
+
+    /// The same for confirm and cancel of a TCC: 16 attempts, 100 ms doubling up to 60 s.
+    pub const SETTLE: Self = Self {
+        max_attempts: 16,
+        max_backoff: Duration::from_secs(60),
+        ..Self::DEFAULT
+    };
 }
 
 impl Default for Retry {

@@ -12,7 +12,8 @@ use crate::errors::Errors;
 use crate::half::{self, Half};
 use crate::message;
 use crate::parse::{self, Effects, RetryArgs};
-use crate::validate::{self, Step, Undo};
+use crate::tcc::{self, Branch};
+use crate::validate::{self, Names, Partner, Step};
 
 /// The whole of `#[amends::service]`. Whatever is wrong, the block comes back
 /// with the errors beside it, and with everything that was right.
@@ -29,16 +30,20 @@ pub(crate) fn service(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut cancels = Vec::new();
     let name = parse::service_args(args, &mut cancels, &mut errors)
         .unwrap_or_else(|| LitStr::new("unnamed", Span::call_site()));
+    let mut names = Names::default();
+    let (branches, any_branch) = tcc::take(&mut block, &mut names, &mut errors);
     let (handlers, any_handler) = message::take(&mut block, &mut errors);
     let (halves, any_half) = half::take(&mut block, &mut errors);
     let found = parse::take_steps(&mut block, &mut errors);
-    let any_other = any_handler || any_half;
+    let any_other = any_branch || any_handler || any_half;
     validate::block(&block, &found, any_other, &mut errors);
-    let steps = validate::steps(&block, found, &mut errors);
+    let steps = validate::steps(&block, found, &mut names, &mut errors);
 
     let constants = steps.iter().map(|step| constant(&name, step));
+    let constants = constants.chain(branches.iter().map(|branch| branch.constant(&name)));
     let half_constants = halves.iter().map(|half| half.constant(&name));
     let registrations = steps.iter().map(registration);
+    let registrations = registrations.chain(branches.iter().map(Branch::registration));
     let registrations = registrations.chain(handlers.iter().map(ToTokens::to_token_stream));
     let registrations = registrations.chain(halves.iter().filter_map(Half::registration));
     let service = definition(&block, &name, registrations, &cancels);
@@ -88,7 +93,10 @@ fn constant(service: &LitStr, step: &Step) -> TokenStream {
         let timeout = duration(timeout);
         quote! { .with_timeout(#timeout) }
     });
-    let retry = step.retry.as_ref().map(retry);
+    let retry = step.retry.as_ref().map(|args| {
+        let retry = retry(args, &quote!(DEFAULT));
+        quote! { .with_retry(#retry) }
+    });
     let compensation = step.undo.is_none().then(|| {
         quote! { .with_compensation(::amends::Compensation::None) }
     });
@@ -141,7 +149,7 @@ fn registration(step: &Step) -> TokenStream {
     }
 }
 
-impl ToTokens for Undo {
+impl ToTokens for Partner {
     /// The arguments stand where the parameters' types are written, so that a
     /// wrong type is reported there.
     fn to_tokens(&self, tokens: &mut TokenStream) {
@@ -161,7 +169,8 @@ fn located(name: &str, at: &Type) -> Ident {
     Ident::new(name, Span::call_site().located_at(at.span()))
 }
 
-fn retry(args: &RetryArgs) -> TokenStream {
+/// A `Retry`; what is not said is as in its constant `rest`.
+pub(crate) fn retry(args: &RetryArgs, rest: &TokenStream) -> TokenStream {
     let max_attempts = args.max_attempts.map(|n| quote! { max_attempts: #n, });
     let backoff = args.backoff.map(duration);
     let backoff = backoff.map(|d| quote! { initial_backoff: #d, });
@@ -171,10 +180,10 @@ fn retry(args: &RetryArgs) -> TokenStream {
         .multiplier
         .map(|factor| quote! { multiplier: #factor, });
     quote! {
-        .with_retry(::amends::Retry {
+        ::amends::Retry {
             #max_attempts #backoff #max_backoff #multiplier
-            ..::amends::Retry::DEFAULT
-        })
+            ..::amends::Retry::#rest
+        }
     }
 }
 

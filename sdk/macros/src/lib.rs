@@ -14,6 +14,7 @@ mod message;
 mod parse;
 mod serde_attrs;
 mod signature;
+mod tcc;
 mod validate;
 mod values;
 mod wire;
@@ -21,8 +22,8 @@ mod wire;
 use proc_macro::TokenStream;
 
 /// Turns an inherent `impl` block into a service whose `#[step]` methods the
-/// coordinator can call, whose `#[on_message]` methods get messages, and whose
-/// `#[half_message]` methods send them.
+/// coordinator can call, whose `#[tcc]` methods are tries of TCCs, whose
+/// `#[on_message]` methods get messages, and whose `#[half_message]` methods send them.
 ///
 /// ```text
 /// #[amends::service(name = "inventory")]
@@ -50,6 +51,26 @@ use proc_macro::TokenStream;
 ///   what is left out keeps its default.
 /// - `name = "reserve-stock"`: the stored name. Without it the method's name
 ///   in kebab-case.
+///
+/// A method with `#[tcc]` is the try of a branch: it holds what a TCC needs, until
+/// another method confirms or a third one cancels:
+///
+/// ```text
+/// #[tcc(confirm = settle, cancel = unfreeze, timeout = "3s")]
+/// pub async fn freeze(&self, conn: &mut Conn, req: Amount) -> StepResult<Frozen> { .. }
+/// async fn settle(&self, conn: &mut Conn, req: &Amount, held: &Frozen) -> StepResult<()> { .. }
+/// async fn unfreeze(&self, conn: &mut Conn, req: &Amount, held: &Frozen) -> StepResult<()> { .. }
+/// ```
+///
+/// It becomes the constant `Wallet::FREEZE: TccRef<Amount, Frozen>`. Its keys, of which
+/// the first two are required:
+///
+/// - `confirm = method`, `cancel = method`: they get the input and the output of the
+///   try by reference, and run only if it committed;
+/// - `timeout = "3s"`: bound of one call;
+/// - `retry(..)`: of the try, as for steps;
+/// - `settle_retry(..)`: of confirm and cancel, until the branch counts as stuck;
+/// - `name = "freeze-money"`: the stored name.
 ///
 /// A method with `#[on_message]` handles messages, each once:
 ///

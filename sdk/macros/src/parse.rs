@@ -14,7 +14,7 @@ use crate::errors::{Errors, did_you_mean, listed};
 use crate::{message, values};
 
 const MAX_SERVICE_NAME: usize = 128;
-const MAX_STEP_NAME: usize = 64;
+pub(crate) const MAX_STEP_NAME: usize = 64;
 
 const STEP_KEYS: [&str; 5] = ["compensate", "effects", "name", "retry", "timeout"];
 const RETRY_KEYS: [&str; 4] = ["backoff", "max_attempts", "max_backoff", "multiplier"];
@@ -185,9 +185,11 @@ fn step_key(key: &str, meta: &Meta, args: &mut StepArgs, errors: &mut Errors) {
     }
 }
 
-fn retry(meta: &Meta, errors: &mut Errors) -> Option<RetryArgs> {
+pub(crate) fn retry(meta: &Meta, errors: &mut Errors) -> Option<RetryArgs> {
+    let this = key_of(meta);
     let Meta::List(list) = meta else {
-        errors.at(meta, "write `retry(max_attempts = 8, backoff = \"200ms\")`");
+        let text = format!("write `{this}(max_attempts = 8, backoff = \"200ms\")`");
+        errors.at(meta, text);
         return None;
     };
     let mut args = RetryArgs::default();
@@ -205,7 +207,10 @@ fn retry(meta: &Meta, errors: &mut Errors) -> Option<RetryArgs> {
             }
             key => {
                 let hint = did_you_mean(key, RETRY_KEYS);
-                errors.at(meta.path(), format!("unknown key `{key}` of `retry`{hint}"));
+                errors.at(
+                    meta.path(),
+                    format!("unknown key `{key}` of `{this}`{hint}"),
+                );
             }
         }
     }

@@ -17,8 +17,8 @@ pub(crate) struct Types {
     pub(crate) output: Type,
 }
 
-/// The parameters of a compensation, for the place of type errors.
-pub(crate) struct UndoTypes {
+/// The parameters of a compensation, confirm or cancel, for the place of type errors.
+pub(crate) struct PartnerTypes {
     pub(crate) input: Type,
     pub(crate) output: Type,
 }
@@ -26,6 +26,21 @@ pub(crate) struct UndoTypes {
 /// Checks `async fn reserve(&self, conn: &mut Conn, req: Req) -> StepResult<Out>`.
 pub(crate) fn step(sig: &Signature, effects: Effects, errors: &mut Errors) -> Option<Types> {
     forward(sig, &format!("the step `{}`", sig.ident), effects, errors)
+}
+
+/// Checks `async fn freeze(&self, conn: &mut Conn, req: Req) -> StepResult<Held>`.
+pub(crate) fn tcc(sig: &Signature, errors: &mut Errors) -> Option<Types> {
+    let role = format!("the try `{}`", sig.ident);
+    if let [context, ..] = typed(sig).as_slice()
+        && last_ident(context) == "StepCx"
+    {
+        let text = format!(
+            "{role} works on `conn: &mut Conn`: what it holds is in the service's own database"
+        );
+        errors.at(context, text);
+        return None;
+    }
+    forward(sig, &role, Effects::Local, errors)
 }
 
 /// Checks `async fn pay(&self, conn: &mut Conn, cmd: Pay) -> StepResult<Paid>`.
@@ -124,16 +139,17 @@ fn forward(sig: &Signature, role: &str, effects: Effects, errors: &mut Errors) -
     ok.then_some(Types { input, output })
 }
 
-/// Checks `async fn release(&self, conn: &mut Conn, req: &Req, done: &Out) -> StepResult<()>`.
-pub(crate) fn undo(
+/// Checks `async fn release(&self, conn: &mut Conn, req: &Req, done: &Out) -> StepResult<()>`,
+/// which is the compensation, confirm or cancel of `of`.
+pub(crate) fn partner(
     sig: &Signature,
-    of: &Signature,
+    (what, of): (&str, &Signature),
     types: &Types,
     effects: Effects,
     errors: &mut Errors,
-) -> Option<UndoTypes> {
-    let role = format!("`{}`, the compensation of `{}`,", sig.ident, of.ident);
-    let expected = expected_undo(sig, types, effects);
+) -> Option<PartnerTypes> {
+    let role = format!("`{}`, the {what} of `{}`,", sig.ident, of.ident);
+    let expected = expected_partner(sig, types, effects);
     let mut ok = common(sig, &role, errors);
     if let Some(output) = output_type(sig, &role, errors)
         && !matches!(&output, Type::Tuple(tuple) if tuple.elems.is_empty())
@@ -168,7 +184,7 @@ pub(crate) fn undo(
         None
     });
     let (input, output) = (input?, output?);
-    ok.then_some(UndoTypes { input, output })
+    ok.then_some(PartnerTypes { input, output })
 }
 
 /// Checks `async fn award(&self, conn: &mut Conn, msg: Message<Body>) -> StepResult<()>`
@@ -304,7 +320,7 @@ fn output_type(sig: &Signature, role: &str, errors: &mut Errors) -> Option<Type>
     None
 }
 
-fn expected_undo(sig: &Signature, types: &Types, effects: Effects) -> String {
+fn expected_partner(sig: &Signature, types: &Types, effects: Effects) -> String {
     let (name, first) = (&sig.ident, effects.first_parameter());
     let (input, output) = (text(&types.input), text(&types.output));
     let output = match effects {

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 
 use proc_macro2::{Ident, Span};
 use syn::ext::IdentExt;
-use syn::{Attribute, Expr, ExprLit, ImplItem, ImplItemFn, ItemImpl, Lit, Meta, Signature};
+use syn::{Attribute, Expr, ExprLit, ImplItem, ImplItemFn, ItemImpl, Lit, LitStr, Meta, Signature};
 
 use crate::errors::{Errors, did_you_mean};
 use crate::parse::{Compensate, Effects, RetryArgs, StepMethod};
-use crate::signature::{self, Types, UndoTypes};
+use crate::signature::{self, PartnerTypes, Types};
 
 /// A step that can be generated.
 pub(crate) struct Step {
@@ -20,15 +20,15 @@ pub(crate) struct Step {
     pub(crate) cfgs: Vec<Attribute>,
     pub(crate) effects: Effects,
     pub(crate) types: Types,
-    pub(crate) undo: Option<Undo>,
+    pub(crate) undo: Option<Partner>,
     pub(crate) timeout: Option<std::time::Duration>,
     pub(crate) retry: Option<RetryArgs>,
 }
 
-/// The compensation of a step.
-pub(crate) struct Undo {
+/// The compensation of a step; the confirm or cancel of a branch.
+pub(crate) struct Partner {
     pub(crate) method: Ident,
-    pub(crate) types: UndoTypes,
+    pub(crate) types: PartnerTypes,
 }
 
 /// Checks that the block is one that can carry steps and handlers.
@@ -52,26 +52,49 @@ pub(crate) fn block(
 }
 
 /// The steps that are right; what is wrong with the others is reported.
-pub(crate) fn steps(block: &ItemImpl, found: Vec<StepMethod>, errors: &mut Errors) -> Vec<Step> {
+pub(crate) fn steps(
+    block: &ItemImpl,
+    found: Vec<StepMethod>,
+    names: &mut Names,
+    errors: &mut Errors,
+) -> Vec<Step> {
     let methods = Methods::of(block, &found);
-    let mut names: HashMap<String, Ident> = HashMap::new();
     let mut steps = Vec::new();
     for step in found {
         let ident = step.method.sig.ident.clone();
-        let (name, span) = step.args.name.as_ref().map_or_else(
-            || (kebab(&ident), ident.span()),
+        let Some(name) = names.stored(&ident, step.args.name.as_ref(), errors) else {
+            continue;
+        };
+        steps.extend(self::step(step, name, &methods, errors));
+    }
+    steps
+}
+
+/// The stored names of a block's steps and branches: each is there once.
+#[derive(Default)]
+pub(crate) struct Names(HashMap<String, Ident>);
+
+impl Names {
+    /// The name of a method as it is stored, if no other one has it.
+    pub(crate) fn stored(
+        &mut self,
+        method: &Ident,
+        given: Option<&LitStr>,
+        errors: &mut Errors,
+    ) -> Option<String> {
+        let (name, span) = given.map_or_else(
+            || (kebab(method), method.span()),
             |name| (name.value(), name.span()),
         );
-        if let Some(first) = names.insert(name.clone(), ident) {
+        if let Some(first) = self.0.insert(name.clone(), method.clone()) {
             errors.at_span(
                 span,
                 format!("a step named `{name}` exists already: the method `{first}`"),
             );
-            continue;
+            return None;
         }
-        steps.extend(self::step(step, name, &methods, errors));
+        Some(name)
     }
-    steps
 }
 
 fn step(
@@ -88,9 +111,10 @@ fn step(
         Compensate::With(partner) => {
             let sig = methods.partner(partner, &method.sig, errors)?;
             let types = types.as_ref()?;
-            let types = signature::undo(sig, &method.sig, types, args.effects, errors)?;
+            let of = ("compensation", &method.sig);
+            let types = signature::partner(sig, of, types, args.effects, errors)?;
             let method = partner.clone();
-            Some(Undo { method, types })
+            Some(Partner { method, types })
         }
     };
     let types = types?;

@@ -1,4 +1,4 @@
-//! [`Client`]: starts sagas and follows them, publishes messages and half messages.
+//! [`Client`]: starts sagas and follows them, runs TCCs, publishes messages and half messages.
 //!
 //! Every call is repeated when the coordinator cannot be reached for a
 //! while, with jittered backoff and within a bound; that is safe, because
@@ -10,6 +10,7 @@ mod halves;
 mod messages;
 mod run;
 mod start;
+mod tccs;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub(crate) use halves::HALF_DECIDED;
 pub use messages::{MAX_PUBLISHED_AT_ONCE, Published};
 pub use run::{Outcome, Run};
 pub use start::{Gid, Start, Startable};
+pub(crate) use tccs::no_branch;
 
 use crate::access::{Access, Wire};
 use crate::saga::Saga;

@@ -22,8 +22,7 @@ use bytes::Bytes;
 use super::local::{log_entry_missing, not_compensable};
 use super::rows::{self, Change, Key, LogRow, Status, WrittenBy};
 use super::{
-    Call, Fault, Phase, Races, UNDONE, barrier, decode_refusal, encode_refusal, time_left,
-    undone_before,
+    Call, Fault, Phase, Races, SETTLED, barred, barrier, decode_refusal, encode_refusal, time_left,
 };
 use crate::service::{ExternalBackward, ExternalForward};
 use crate::{Conn, Database, DatabaseError, StepError, StepResult};
@@ -90,8 +89,8 @@ pub(super) async fn undo(
         .await
     {
         Ok(()) => {
-            attempt.leave(Status::Succeeded, Some(&UNDONE)).await?;
-            Ok(UNDONE.clone())
+            attempt.leave(Status::Succeeded, Some(&SETTLED)).await?;
+            Ok(SETTLED.clone())
         }
         // A refused undo is not stored: it must be possible to try it again.
         Err(error) => {
@@ -142,9 +141,9 @@ impl<'a> Attempt<'a> {
 
     async fn enter_once(&self, do_key: &Key) -> StepResult<Entry> {
         let mut conn = self.database.begin().await?;
-        let entry = match self.call.phase {
-            Phase::Do => self.enter_do(&mut conn).await?,
-            Phase::Undo => self.enter_undo(&mut conn, do_key).await?,
+        let entry = match self.by {
+            WrittenBy::Undo => self.enter_undo(&mut conn, do_key).await?,
+            _ => self.enter_do(&mut conn).await?,
         };
         match entry {
             Entry::Run(_) | Entry::Answered(Ok(_)) => conn.commit().await?,
@@ -159,7 +158,7 @@ impl<'a> Attempt<'a> {
         }
         let row = must_exist(rows::read(conn, &self.key).await?)?;
         Ok(match row.status {
-            Status::Void => Entry::Answered(Err(undone_before())),
+            Status::Void => Entry::Answered(Err(barred(Phase::Do))),
             Status::Succeeded => Entry::Answered(Ok(row.result)),
             Status::Refused => Entry::Answered(Err(decode_refusal(&row.result))),
             Status::Started | Status::Running => self.take_over(conn, &row, None).await?,
@@ -210,7 +209,7 @@ impl<'a> Attempt<'a> {
 
     async fn insert_nothing_to_undo(&self, conn: &mut Conn) -> StepResult<Entry> {
         // There may be one from an earlier call; it says the same.
-        let result = Some(UNDONE.as_ref());
+        let result = Some(SETTLED.as_ref());
         rows::insert(
             conn,
             &self.key,
@@ -220,7 +219,7 @@ impl<'a> Attempt<'a> {
             result,
         )
         .await?;
-        Ok(Entry::Answered(Ok(UNDONE.clone())))
+        Ok(Entry::Answered(Ok(SETTLED.clone())))
     }
 
     /// Makes an attempt that has ended ours.

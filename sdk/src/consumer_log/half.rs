@@ -8,8 +8,9 @@
 //! one truth, whoever comes first. A check that waits for longer than
 //! [`LOCK_WAIT`](crate::conn::LOCK_WAIT) answers nothing, and is asked again.
 
+use super::Races;
+use super::local::{self, Mine};
 use super::rows::{self, Key, Status, WrittenBy};
-use super::{Races, local};
 use crate::{Conn, Database, DatabaseError, StepError, StepResult};
 
 /// What became of a local transaction. It stays so.
@@ -49,8 +50,7 @@ impl HalfKey {
     /// Makes this transaction the one of the half id; `Some`: it was decided
     /// before. Waits while another one of the same id is open.
     pub(crate) async fn enter(&self, conn: &mut Conn) -> StepResult<Option<Truth>> {
-        let (by, status) = (WrittenBy::Half, Status::Running);
-        if rows::insert(conn, &self.row, &self.half_id, by, status, None).await? {
+        if self.mine().enter(conn).await? {
             return Ok(None);
         }
         self.read(conn).await.map(Some)
@@ -59,7 +59,7 @@ impl HalfKey {
     /// Commits the transaction that entered, if the database has not ended it
     /// half way.
     pub(crate) async fn commit(&self, conn: Conn) -> StepResult<()> {
-        local::finish(conn, &self.row, &self.half_id, Status::Succeeded, &[]).await
+        local::finish(conn, &self.mine(), Status::Succeeded, &[]).await
     }
 
     /// Finds the truth, and fixes it. Safe to drop and to repeat.
@@ -95,6 +95,14 @@ impl HalfKey {
         let row = rows::read(&mut conn, &self.row).await?;
         conn.rollback().await?;
         Ok(row.is_some_and(|row| row.status == Status::Succeeded))
+    }
+
+    fn mine(&self) -> Mine<'_> {
+        Mine {
+            key: &self.row,
+            id: &self.half_id,
+            by: WrittenBy::Half,
+        }
     }
 
     async fn read(&self, conn: &mut Conn) -> StepResult<Truth> {

@@ -1,12 +1,12 @@
-//! Steps whose effects are in the service's own database: one transaction
-//! holds the log rows and the effects.
+//! Steps whose effects are in the service's own database, and tries, which
+//! are like them: one transaction holds the log rows and the effects.
 
 use bytes::Bytes;
 
 use super::rows::{self, Change, Key, Status, WrittenBy};
 use super::{
-    Call, Fault, LOG_ENTRY_MISSING, NOT_COMPENSABLE, UNDONE, barrier, decode_refusal,
-    encode_refusal, time_left, undone_before,
+    Call, Fault, LOG_ENTRY_MISSING, NOT_COMPENSABLE, SETTLED, barred, barrier, decode_refusal,
+    encode_refusal, time_left,
 };
 use crate::service::{LocalBackward, LocalForward};
 use crate::{Conn, Database, DatabaseError, StepError, StepResult};
@@ -14,20 +14,36 @@ use crate::{Conn, Database, DatabaseError, StepError, StepResult};
 /// Behind the log row: what a refusal rolls back to.
 const SAVEPOINT: &str = "amends_step";
 
-/// One attempt at the step itself.
+/// A row that this transaction inserted, and will finish.
+pub(super) struct Mine<'a> {
+    pub(super) key: &'a Key,
+    pub(super) id: &'a str,
+    pub(super) by: WrittenBy,
+}
+
+impl Mine<'_> {
+    /// Inserts the row; `false` when there is one.
+    pub(super) async fn enter(&self, conn: &mut Conn) -> Result<bool, DatabaseError> {
+        rows::insert(conn, self.key, self.id, self.by, Status::Running, None).await
+    }
+}
+
+/// One attempt at the step itself, or at a try.
 pub(super) async fn run(
     database: &Database,
     forward: &LocalForward,
     call: &Call,
     fault: Fault,
 ) -> StepResult<Bytes> {
-    let key = Key::step_do(call)?;
-    let id = super::delivery_id();
+    let (key, id) = (Key::step(call)?, super::delivery_id());
+    let mine = Mine {
+        key: &key,
+        id: &id,
+        by: WrittenBy::Do,
+    };
     let mut conn = begin(database, call).await?;
-    if !rows::insert(&mut conn, &key, &id, WrittenBy::Do, Status::Running, None).await? {
-        let first = rows::read(&mut conn, &key).await?;
-        conn.rollback().await?;
-        return stored_answer(first.map(|row| (row.status, row.result)));
+    if !mine.enter(&mut conn).await? {
+        return stored_answer(conn, &mine, call).await;
     }
     conn.execute_text(&format!("savepoint {SAVEPOINT}")).await?;
     let mut done = bounded(call, forward(&mut conn, call.input.clone())).await;
@@ -43,7 +59,7 @@ pub(super) async fn run(
         }
         Err(_) => return give_up(conn, done).await,
     };
-    finish(conn, &key, &id, status, &result).await?;
+    finish(conn, &mine, status, &result).await?;
     done
 }
 
@@ -60,18 +76,13 @@ pub(super) async fn undo(
     if fenced && call.output.is_some() {
         return give_up(conn, Err(log_entry_missing())).await;
     }
-    let new = rows::insert(
-        &mut conn,
-        &undo_key,
-        &id,
-        WrittenBy::Undo,
-        Status::Running,
-        None,
-    );
-    if !new.await? {
-        let first = rows::read(&mut conn, &undo_key).await?;
-        conn.rollback().await?;
-        return stored_answer(first.map(|row| (row.status, row.result)));
+    let mine = Mine {
+        key: &undo_key,
+        id: &id,
+        by: WrittenBy::Undo,
+    };
+    if !mine.enter(&mut conn).await? {
+        return stored_answer(conn, &mine, call).await;
     }
     let first = if fenced {
         None
@@ -94,8 +105,8 @@ pub(super) async fn undo(
             return give_up(conn, Err(not_local())).await;
         }
     }
-    finish(conn, &undo_key, &id, Status::Succeeded, &UNDONE).await?;
-    Ok(UNDONE.clone())
+    finish(conn, &mine, Status::Succeeded, &SETTLED).await?;
+    Ok(SETTLED.clone())
 }
 
 pub(super) fn not_compensable() -> StepError {
@@ -113,14 +124,17 @@ fn not_local() -> StepError {
     StepError::unknown("the log says that this step's effects were external once")
 }
 
-async fn begin(database: &Database, call: &Call) -> StepResult<Conn> {
+pub(super) async fn begin(database: &Database, call: &Call) -> StepResult<Conn> {
     let mut conn = database.begin().await?;
     conn.set_cx(call.cx.clone());
     Ok(conn)
 }
 
 /// The service's code, behind the barrier and within the caller's time.
-async fn bounded<T>(call: &Call, work: impl Future<Output = StepResult<T>>) -> StepResult<T> {
+pub(super) async fn bounded<T>(
+    call: &Call,
+    work: impl Future<Output = StepResult<T>>,
+) -> StepResult<T> {
     let bounded = tokio::time::timeout(time_left(&call.cx), barrier(work)).await;
     bounded.unwrap_or_else(|_| {
         Err(StepError::unknown(
@@ -130,7 +144,7 @@ async fn bounded<T>(call: &Call, work: impl Future<Output = StepResult<T>>) -> S
 }
 
 /// Leaves nothing behind and passes the answer on.
-async fn give_up(conn: Conn, done: StepResult<Bytes>) -> StepResult<Bytes> {
+pub(super) async fn give_up(conn: Conn, done: StepResult<Bytes>) -> StepResult<Bytes> {
     // A rollback that fails ends with the connection; the answer says more.
     conn.rollback().await.ok();
     done
@@ -141,30 +155,31 @@ async fn give_up(conn: Conn, done: StepResult<Bytes>) -> StepResult<Bytes> {
 /// half way (MySQL does so on a deadlock) and the service's code went on.
 pub(super) async fn finish(
     mut conn: Conn,
-    key: &Key,
-    id: &str,
+    mine: &Mine<'_>,
     status: Status,
     result: &[u8],
 ) -> StepResult<()> {
-    let by = key.writer();
     let change = Change {
-        from: (id, Status::Running),
-        to: (id, status),
-        by,
+        from: (mine.id, Status::Running),
+        to: (mine.id, status),
+        by: mine.by,
         result: Some(result),
     };
-    if !rows::change(&mut conn, key, change).await? {
+    if !rows::change(&mut conn, mine.key, change).await? {
         conn.rollback().await.ok();
         return Err(DatabaseError::Broken.into());
     }
     Ok(conn.commit().await?)
 }
 
-fn stored_answer(row: Option<(Status, Bytes)>) -> StepResult<Bytes> {
-    match row {
+/// The answer where somebody else's row is there.
+async fn stored_answer(mut conn: Conn, theirs: &Mine<'_>, call: &Call) -> StepResult<Bytes> {
+    let first = rows::read(&mut conn, theirs.key).await?;
+    conn.rollback().await?;
+    match first.map(|row| (row.status, row.result)) {
         Some((Status::Succeeded, result)) => Ok(result),
         Some((Status::Refused, result)) => Err(decode_refusal(&result)),
-        Some((Status::Void, _)) => Err(undone_before()),
+        Some((Status::Void, _)) => Err(barred(call.phase)),
         Some((Status::Running | Status::Started, _)) => Err(not_local()),
         None => Err(StepError::unknown(
             "the log row was removed while it was read",

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use amends_proto::v1;
 
+use super::local::{self, Mine};
 use super::rows::{self, Key, Status, WrittenBy};
-use super::{Fault, Races, Seen, barrier, count_failure, local};
+use super::{Fault, Races, Seen, barrier, count_failure};
 use crate::message::{Dedupe, ExternalHandler, LocalHandler, MessageCx, MessageHandler};
 use crate::{Database, DatabaseError, StepError, StepResult};
 
@@ -83,16 +84,13 @@ async fn local(
     fault: Fault,
 ) -> StepResult<Seen> {
     let id = &arrival.message.id;
-    let mut conn = database.begin().await?;
-    let new = rows::insert(
-        &mut conn,
+    let mine = Mine {
         key,
         id,
-        WrittenBy::Message,
-        Status::Running,
-        None,
-    );
-    if !new.await? {
+        by: WrittenBy::Message,
+    };
+    let mut conn = database.begin().await?;
+    if !mine.enter(&mut conn).await? {
         conn.rollback().await?;
         return Ok(Seen::Before);
     }
@@ -106,7 +104,7 @@ async fn local(
         conn.rollback().await.ok();
         return Err(error);
     }
-    local::finish(conn, key, id, Status::Succeeded, &[]).await?;
+    local::finish(conn, &mine, Status::Succeeded, &[]).await?;
     Ok(Seen::First)
 }
 

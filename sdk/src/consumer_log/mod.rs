@@ -2,7 +2,8 @@
 //!
 //! One row per (group, tag, key) in the service's own database, written in
 //! the *same* transaction as the business change. For a step: group = service,
-//! tag = `do` or `undo`, key = `gid/branch`. For a message: group = consumer
+//! tag = `do` or `undo`, key = `gid/branch`. For a branch of a TCC the tags
+//! are `try` and `settle`. For a message: group = consumer
 //! group, tag = `topic:tag`, key = the message's id or its own key. For
 //! the local transaction of half messages: group = producer group, tag = `half`,
 //! key = half id. Guarantees:
@@ -16,6 +17,9 @@
 //! unique key, and the later one waits until the earlier one has ended.
 //! Transactions that lose a race are run again, at most [`MAX_ATTEMPTS`] times.
 //!
+//! Of a branch of a TCC, a confirm takes effect only after the try, a cancel in
+//! place of it, and each of them once; see [`TRY_AFTER_CANCEL`] and what follows there.
+//!
 //! Steps with external effects cannot share a transaction with them: see
 //! [`external`]. What is *not* promised here: that a step is called at all;
 //! that is the coordinator's part.
@@ -26,6 +30,7 @@ mod local;
 mod message;
 mod retention;
 mod rows;
+mod tcc;
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -37,6 +42,7 @@ pub(crate) use half::{HalfKey, Truth};
 pub(crate) use message::{Arrival, consume};
 pub(crate) use retention::remove_in_batches;
 pub use retention::{DEFAULT_RETENTION, MAX_REMOVED_AT_ONCE, remove_older_than};
+pub use tcc::{CANCEL_AFTER_CONFIRM, CONFIRM_AFTER_CANCEL, CONFIRM_WITHOUT_TRY, TRY_AFTER_CANCEL};
 
 use crate::backoff::Backoff;
 use crate::conn;
@@ -100,21 +106,30 @@ pub async fn first_delivery(conn: &mut Conn, group: &str, id: &str) -> StepResul
     Ok(if new { Seen::First } else { Seen::Before })
 }
 
-/// Which call of a step.
+/// Which call of a step or of a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Do,
     Undo,
+    Try,
+    Confirm,
+    Cancel,
 }
 
-/// One call of a step, as it came in.
+impl Phase {
+    pub(crate) fn is_of_tcc(self) -> bool {
+        matches!(self, Self::Try | Self::Confirm | Self::Cancel)
+    }
+}
+
+/// One call of a step or of a branch, as it came in.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) service: &'static str,
     pub(crate) phase: Phase,
     pub(crate) cx: StepCx,
     pub(crate) input: Bytes,
-    /// For undo: the step's answer, as far as the coordinator knows it.
+    /// For undo, confirm and cancel: the answer of the step or try, as far as the coordinator knows it.
     pub(crate) output: Option<Bytes>,
 }
 
@@ -139,24 +154,23 @@ pub(crate) async fn execute(
     call: &Call,
     fault: Fault,
 ) -> StepResult<Bytes> {
-    let done = match &step.handler {
-        Handler::Local { forward, backward } => {
+    let done = match (&step.handler, call.phase) {
+        (Handler::External { forward, .. }, Phase::Do) => {
+            external::run(database, forward, call, fault).await
+        }
+        (Handler::External { backward, .. }, Phase::Undo) => {
+            external::undo(database, backward.as_ref(), call).await
+        }
+        (handler, _) => {
             let mut races = Races::new();
             loop {
-                let done = match call.phase {
-                    Phase::Do => local::run(database, forward, call, fault).await,
-                    Phase::Undo => local::undo(database, backward.as_ref(), call).await,
-                };
+                let done = once(database, handler, call, fault).await;
                 match races.wait_after(&done) {
                     Some(wait) => tokio::time::sleep(wait).await,
                     None => break done,
                 }
             }
         }
-        Handler::External { forward, backward } => match call.phase {
-            Phase::Do => external::run(database, forward, call, fault).await,
-            Phase::Undo => external::undo(database, backward.as_ref(), call).await,
-        },
     };
     if let Err(StepError::Unknown(_)) = &done {
         note_failure(database, call, &done).await;
@@ -164,13 +178,34 @@ pub(crate) async fn execute(
     done
 }
 
+/// One transaction of a call.
+async fn once(
+    database: &Database,
+    handler: &Handler,
+    call: &Call,
+    fault: Fault,
+) -> StepResult<Bytes> {
+    match (handler, call.phase) {
+        (Handler::Local { forward, .. }, Phase::Do) => {
+            local::run(database, forward, call, fault).await
+        }
+        (Handler::Local { backward, .. }, Phase::Undo) => {
+            local::undo(database, backward.as_ref(), call).await
+        }
+        (Handler::Tcc(code), Phase::Try) => local::run(database, &code.hold, call, fault).await,
+        (Handler::Tcc(code), Phase::Confirm) => tcc::confirm(database, &code.confirm, call).await,
+        (Handler::Tcc(code), Phase::Cancel) => tcc::cancel(database, &code.cancel, call).await,
+        (_, phase) => Err(StepError::unknown(format!("it has no phase {phase:?}"))),
+    }
+}
+
 /// Tells deliveries apart; sorts by time.
 fn delivery_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
-/// What an undo answers.
-static UNDONE: Bytes = Bytes::from_static(b"null");
+/// What an undo, a confirm and a cancel answer.
+static SETTLED: Bytes = Bytes::from_static(b"null");
 
 /// What a refusal looks like in the log.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -194,9 +229,15 @@ fn decode_refusal(bytes: &[u8]) -> StepError {
     }
 }
 
-/// The answer to a step that was undone before it came.
-fn undone_before() -> StepError {
-    StepError::refused(UNDONE_BEFORE_DO, "this step was undone before it arrived")
+/// The answer to a step that was undone before it came, or to a try that was cancelled.
+fn barred(phase: Phase) -> StepError {
+    match phase {
+        Phase::Try => {
+            let text = "this branch was cancelled before its try arrived";
+            StepError::refused(TRY_AFTER_CANCEL, text)
+        }
+        _ => StepError::refused(UNDONE_BEFORE_DO, "this step was undone before it arrived"),
+    }
 }
 
 /// Runs the service's code behind a barrier: a panic is an unknown outcome.

@@ -25,6 +25,8 @@ impl Key {
         match call.phase {
             Phase::Do => Self::step_do(call),
             Phase::Undo => Self::step_undo(call),
+            Phase::Try => Self::tcc_try(call),
+            Phase::Confirm | Phase::Cancel => Self::tcc_settle(call),
         }
     }
 
@@ -36,6 +38,16 @@ impl Key {
     /// The row of the step's undo, whichever phase is called.
     pub(super) fn step_undo(call: &Call) -> StepResult<Self> {
         Self::checked(call.service, "undo", &call.cx.idempotency_key())
+    }
+
+    /// The row of a branch's try, whichever phase is called.
+    pub(super) fn tcc_try(call: &Call) -> StepResult<Self> {
+        Self::checked(call.service, "try", &call.cx.idempotency_key())
+    }
+
+    /// The row of what became of a branch: confirm and cancel meet on it.
+    pub(super) fn tcc_settle(call: &Call) -> StepResult<Self> {
+        Self::checked(call.service, "settle", &call.cx.idempotency_key())
     }
 
     /// The row of a delivery.
@@ -76,16 +88,6 @@ impl Key {
         })
     }
 
-    /// Whose row it is when no undo came first.
-    pub(super) fn writer(&self) -> WrittenBy {
-        match &*self.tag {
-            "do" => WrittenBy::Do,
-            "undo" => WrittenBy::Undo,
-            "half" => WrittenBy::Half,
-            _ => WrittenBy::Message,
-        }
-    }
-
     fn args(&self) -> Vec<Value> {
         args![&self.group, &*self.tag, &self.key]
     }
@@ -94,7 +96,9 @@ impl Key {
 /// Who wrote a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WrittenBy {
+    /// A step; a branch's try or confirm.
     Do,
+    /// The undo of a step; the cancel of a branch.
     Undo,
     Message,
     /// The local transaction of half messages.
@@ -112,6 +116,12 @@ impl WrittenBy {
             Self::Half => "half",
             Self::Check => "check",
         }
+    }
+
+    fn parse(text: &str) -> Result<Self, DatabaseError> {
+        let all = [Self::Do, Self::Undo, Self::Message, Self::Half, Self::Check];
+        let writer = all.into_iter().find(|writer| writer.text() == text);
+        writer.ok_or_else(|| DatabaseError::Column(format!("`{text}` is no writer of the log")))
     }
 }
 
@@ -159,6 +169,7 @@ impl Status {
 #[derive(Clone, Debug)]
 pub(super) struct LogRow {
     pub(super) msg_id: String,
+    pub(super) by: WrittenBy,
     pub(super) status: Status,
     pub(super) result: Bytes,
     age_ms: i64,
@@ -215,19 +226,19 @@ pub(super) async fn read(conn: &mut Conn, key: &Key) -> Result<Option<LogRow>, D
     let sql = match conn.dialect() {
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => {
-            "select msg_id, status, result, \
+            "select msg_id, written_by, status, result, \
              cast((julianday('now') - julianday(updated_at)) * 86400000 as integer) as age_ms \
              from consumer_log where group_name = ? and msg_tag = ? and msg_key = ?"
         }
         #[cfg(feature = "postgres")]
         Dialect::Postgres => {
-            "select msg_id, status, result, \
+            "select msg_id, written_by, status, result, \
              cast(extract(epoch from clock_timestamp() - updated_at) * 1000 as bigint) as age_ms \
              from consumer_log where group_name = ? and msg_tag = ? and msg_key = ?"
         }
         #[cfg(feature = "mysql")]
         Dialect::MySql => {
-            "select msg_id, status, result, \
+            "select msg_id, written_by, status, result, \
              timestampdiff(microsecond, updated_at, current_timestamp(3)) div 1000 as age_ms \
              from consumer_log where group_name = ? and msg_tag = ? and msg_key = ?"
         }
@@ -237,6 +248,7 @@ pub(super) async fn read(conn: &mut Conn, key: &Key) -> Result<Option<LogRow>, D
     };
     Ok(Some(LogRow {
         msg_id: row.get("msg_id")?,
+        by: WrittenBy::parse(&row.get::<String>("written_by")?)?,
         status: Status::parse(&row.get::<String>("status")?)?,
         result: row
             .get::<Option<Vec<u8>>>("result")?

@@ -46,7 +46,7 @@ pub(super) const REPORT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) fn subscriptions(service: &ServiceDef) -> Vec<Subscription> {
     if !service
         .steps()
-        .any(|step| step.compensation() == Compensation::Undo)
+        .any(|step| step.compensation() == Compensation::Undo && !step.is_tcc())
     {
         return Vec::new();
     }

@@ -86,17 +86,22 @@ impl Calls {
         let phase = match request.phase() {
             v1::Phase::Do => Phase::Do,
             v1::Phase::Undo => Phase::Undo,
-            v1::Phase::Try | v1::Phase::Confirm | v1::Phase::Cancel => {
-                return Err(Status::unimplemented(
-                    "this participant does not take part in TCCs",
-                ));
-            }
+            v1::Phase::Try => Phase::Try,
+            v1::Phase::Confirm => Phase::Confirm,
+            v1::Phase::Cancel => Phase::Cancel,
             v1::Phase::Unspecified => return Err(Status::invalid_argument("phase is not set")),
         };
         if request.gid.is_empty() || request.branch.is_empty() {
             return Err(Status::invalid_argument("gid and branch must not be empty"));
         }
         let (service, step) = self.find(&request.service, &request.step)?;
+        if step.is_tcc() != phase.is_of_tcc() {
+            let (name, is) = match step.is_tcc() {
+                true => (step.name(), "a branch of TCCs, no step of sagas"),
+                false => (step.name(), "a step of sagas, no branch of TCCs"),
+            };
+            return Err(Status::unimplemented(format!("`{name}` is {is}")));
+        }
         let input = request.input.unwrap_or_default();
         let cx = StepCx::new(request.gid, request.branch, request.step)
             .with_attempt(request.attempt)

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::consumer_log::{self, Call, Fault, Phase};
 use crate::service::StepData;
-use crate::{Database, Service, ServiceDef, StepCx, StepError, StepRef, StepResult};
+use crate::{Database, Service, ServiceDef, StepCx, StepError, StepRef, StepResult, TccRef};
 
 /// Calls steps as a coordinator would, through the consumer log.
 #[derive(Debug)]
@@ -72,6 +72,55 @@ impl Direct {
     ) -> StepResult<()> {
         let input = serde_json::to_vec(input)?.into();
         self.raw(step.step(), Phase::Undo, gid, input, Fault::None)
+            .await
+            .map(drop)
+    }
+
+    /// Calls the try of a branch. The branch has the name of the [`TccRef`].
+    ///
+    /// # Errors
+    /// Whatever the coordinator would be answered.
+    pub async fn try_branch<I: StepData, O: StepData>(
+        &self,
+        branch: TccRef<I, O>,
+        gid: &str,
+        input: &I,
+    ) -> StepResult<O> {
+        let input = serde_json::to_vec(input)?.into();
+        let output = self
+            .raw(branch.name(), Phase::Try, gid, input, Fault::None)
+            .await?;
+        Ok(serde_json::from_slice(&output)?)
+    }
+
+    /// Calls the confirm of a branch.
+    ///
+    /// # Errors
+    /// Whatever the coordinator would be answered.
+    pub async fn confirm<I: StepData, O: StepData>(
+        &self,
+        branch: TccRef<I, O>,
+        gid: &str,
+        input: &I,
+    ) -> StepResult<()> {
+        let input = serde_json::to_vec(input)?.into();
+        self.raw(branch.name(), Phase::Confirm, gid, input, Fault::None)
+            .await
+            .map(drop)
+    }
+
+    /// Calls the cancel of a branch.
+    ///
+    /// # Errors
+    /// Whatever the coordinator would be answered.
+    pub async fn cancel<I: StepData, O: StepData>(
+        &self,
+        branch: TccRef<I, O>,
+        gid: &str,
+        input: &I,
+    ) -> StepResult<()> {
+        let input = serde_json::to_vec(input)?.into();
+        self.raw(branch.name(), Phase::Cancel, gid, input, Fault::None)
             .await
             .map(drop)
     }

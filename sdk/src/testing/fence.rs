@@ -27,7 +27,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 #[must_use = "name the step"]
 pub struct Fence {
-    calls: Direct,
+    pub(super) calls: Direct,
 }
 
 /// Tests the steps of a service against every order of calls:
@@ -139,9 +139,9 @@ pub struct FenceReport {
 /// In which order of calls the step broke which promise. Prints readably
 /// with `{}` and `{:?}`, so that `?` and `unwrap` in a test show it.
 pub struct FenceFailure {
-    target: String,
-    trace: Vec<String>,
-    broken: String,
+    pub(super) target: String,
+    pub(super) trace: Vec<String>,
+    pub(super) broken: String,
 }
 
 impl Display for FenceFailure {
@@ -304,7 +304,7 @@ where
         for (phase, answer) in answers {
             match phase {
                 Phase::Do => self.check_do(answer, next, overtaken)?,
-                Phase::Undo => {
+                _ => {
                     answer
                         .map_err(|error| format!("the undo must succeed, it answered: {error}"))?;
                     self.undone = Undone::Yes;
@@ -411,7 +411,7 @@ fn same<V: PartialEq + Debug>(now: &V, expected: &V, rule: &str) -> Result<(), S
     ))
 }
 
-fn show(answer: &StepResult<Bytes>) -> String {
+pub(super) fn show(answer: &StepResult<Bytes>) -> String {
     match answer {
         Ok(output) => String::from_utf8_lossy(output).into_owned(),
         Err(error) => error.to_string(),

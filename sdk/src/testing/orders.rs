@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+/// Something that happens, and consists of calls.
+pub(super) trait Calls: Copy {
+    /// How many.
+    fn calls(self) -> usize;
+}
+
 /// One thing that happens to a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
@@ -26,9 +32,10 @@ impl Move {
 
     /// What can happen to a step that has none.
     pub(super) const FORWARD: [Self; 3] = [Self::Do, Self::FailingDo, Self::DoAndDo];
+}
 
-    /// How many calls it consists of.
-    pub(super) fn calls(self) -> usize {
+impl Calls for Move {
+    fn calls(self) -> usize {
         match self {
             Self::Do | Self::FailingDo | Self::Undo => 1,
             Self::DoAndDo | Self::DoAndUndo | Self::UndoAndUndo => 2,
@@ -51,8 +58,8 @@ impl fmt::Display for Move {
 
 /// Every sequence of these moves with 1 to `calls` calls, short ones first,
 /// so that the first failure is a smallest one.
-pub(super) fn orders(moves: &[Move], calls: usize) -> Vec<Vec<Move>> {
-    let mut by_length: Vec<Vec<Vec<Move>>> = vec![vec![Vec::new()]];
+pub(super) fn orders<M: Calls>(moves: &[M], calls: usize) -> Vec<Vec<M>> {
+    let mut by_length: Vec<Vec<Vec<M>>> = vec![vec![Vec::new()]];
     for length in 1..=calls {
         let mut here = Vec::new();
         for last in moves {

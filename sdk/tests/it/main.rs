@@ -42,5 +42,6 @@ mod service_macro;
 mod shelf;
 #[cfg(feature = "macros")]
 mod shop;
+mod tcc;
 #[cfg(feature = "macros")]
 mod ui;
