@@ -32,6 +32,12 @@ pub const COUPON_GIVE_BACK: &str = "coupon.give-back";
 pub const USER_REFUND: &str = "user.refund";
 /// The order is cancelled, not yet committed.
 pub const ORDER_ABANDON: &str = "order.abandon";
+/// Money or points are frozen, not yet committed.
+pub const USER_FREEZE: &str = "user.freeze";
+/// What was frozen is spent, not yet committed.
+pub const USER_SETTLE: &str = "user.settle";
+/// Everything is held for a purchase, nothing is decided: in the front.
+pub const FRONT_BUY: &str = "front.buy";
 /// The payment is paid, not yet committed.
 pub const PAY_SETTLE: &str = "pay.settle";
 

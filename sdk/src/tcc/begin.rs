@@ -128,12 +128,13 @@ impl<'c> NewTcc<'c> {
             },
             Err(error) => Err(TccError::of_work(error)),
         };
-        given_up.leave();
-        match done {
+        let done = match done {
             Err(error) if is_of_another(&tcc, &error) => Err(error),
             Err(error) => Err(cancel(&tcc, wait, error).await),
             ok => ok,
-        }
+        };
+        given_up.leave();
+        done
     }
 
     async fn begun(self) -> Result<(Tcc, Before), ClientError> {

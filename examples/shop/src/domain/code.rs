@@ -48,6 +48,12 @@ pub enum Code {
     MoneyPaidLessZero,
     /// More was to be paid from the balance than there is in it, or to pay.
     MoneyPaidInvalid,
+    /// There are fewer points than are to be paid with.
+    UserScoreNotEnough,
+    /// The id belongs to another purchase.
+    PurchaseIdTaken,
+    /// The purchase was given up before it was decided.
+    PurchaseCancelled,
     /// The balance was charged for this order before.
     UserMoneyReduceAlready,
     /// The balance was refunded for this order before.
@@ -82,6 +88,9 @@ impl Code {
             Self::UserNoExist => "USER_NO_EXIST",
             Self::MoneyPaidLessZero => "MONEY_PAID_LESS_ZERO",
             Self::MoneyPaidInvalid => "MONEY_PAID_INVALID",
+            Self::UserScoreNotEnough => "USER_SCORE_NOT_ENOUGH",
+            Self::PurchaseIdTaken => "PURCHASE_ID_TAKEN",
+            Self::PurchaseCancelled => "PURCHASE_CANCELLED",
             Self::UserMoneyReduceAlready => "USER_MONEY_REDUCE_ALREADY",
             Self::UserMoneyRefundAlready => "USER_MONEY_REFUND_ALREADY",
             Self::GoodsReserveAlready => "GOODS_RESERVE_ALREADY",

@@ -158,6 +158,8 @@ text_ids! {
     OrderId;
     /// Names a payment, for the shop and for the provider.
     PayId;
+    /// Names the purchase of a coupon; the same text is the id of its TCC.
+    PurchaseId;
 }
 
 /// Reads a number id from a JSON text or number.

@@ -1,6 +1,6 @@
 //! The shop over HTTP: what customers see.
 //!
-//! It has no data of its own: orders go to the coordinator as sagas,
+//! It has no data of its own: orders go to the coordinator as sagas, purchases as TCCs,
 //! questions to the services over gRPC. An order that takes longer than
 //! the customer waits is answered with its address; it goes on without them.
 
@@ -8,6 +8,7 @@ mod answer;
 mod orders;
 mod page;
 mod payments;
+mod purchases;
 mod queries;
 mod request;
 
@@ -21,11 +22,17 @@ use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::holds::Holds;
+
 pub use answer::Problem;
+pub use purchases::PurchaseRequest;
 pub use request::OrderRequest;
 
 /// How long a customer waits for the end of an order.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a purchase may take before everything that it holds is let go.
+pub const BUY_WITHIN: Duration = Duration::from_secs(30);
 
 /// No order is longer.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -52,6 +59,10 @@ pub struct Peers {
     pub pay: String,
     /// How long customers wait for the end of an order; [`PATIENCE`] for people.
     pub patience: Duration,
+    /// How long a purchase may take; [`BUY_WITHIN`] for people.
+    pub buy_within: Duration,
+    /// Where scenarios can make it wait.
+    pub holds: Holds,
 }
 
 /// Why the front does not start.
@@ -75,6 +86,8 @@ pub struct Front {
 struct Inner {
     client: Client,
     patience: Duration,
+    buy_within: Duration,
+    holds: Holds,
     order: Channel,
     goods: Channel,
     coupon: Channel,
@@ -93,6 +106,8 @@ impl Front {
             client: Client::connect_with(&peers.coordinator, &peers.access)?
                 .with_patience(peers.patience),
             patience: peers.patience,
+            buy_within: peers.buy_within,
+            holds: peers.holds.clone(),
             order: channel(&peers.order)?,
             goods: channel(&peers.goods)?,
             coupon: channel(&peers.coupon)?,
@@ -112,6 +127,7 @@ impl Front {
             .route("/orders/{id}", get(orders::show))
             .route("/orders/{id}/cancel", post(orders::cancel))
             .route("/orders/{id}/pay", post(payments::begin))
+            .route("/coupons", post(purchases::buy))
             .route("/goods", get(queries::goods))
             .route("/users/{id}", get(queries::user))
             .fallback(answer::no_such_page)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use amends::{Database, DatabaseError, Row, args};
 
 use super::Databases;
+use super::purchases::{self, FrozenEntry, PurchaseEntry};
 use crate::domain::{Cents, ChargeState, OrderStatus, PayStatus, PaymentState};
 
 /// The books of all services.
@@ -32,6 +33,10 @@ pub struct Books {
     pub scores: BTreeMap<i64, i64>,
     /// What changed the points.
     pub score_log: Vec<ScoreEntry>,
+    /// Coupons that were set aside for buyers, by purchase.
+    pub purchases: BTreeMap<String, PurchaseEntry>,
+    /// Money and points that were held for purchases.
+    pub frozen: Vec<FrozenEntry>,
 }
 
 /// An order.
@@ -181,6 +186,8 @@ pub(super) async fn read(databases: &Databases) -> Result<Books, DatabaseError> 
     let scores = "SELECT user_id, user_score FROM trade_user";
     let score_log = "SELECT user_id, pay_id, score FROM trade_user_score_log";
     Ok(Books {
+        purchases: purchases::read_sales(databases).await?,
+        frozen: purchases::read_frozen(databases).await?,
         payments: rows(&databases.pay, payments, payment).await?,
         charges: rows(&databases.provider, charges, charge).await?,
         pay_log: rows(&databases.paylog, pay_log, pay_log_entry).await?,
@@ -195,7 +202,7 @@ pub(super) async fn read(databases: &Databases) -> Result<Books, DatabaseError> 
     })
 }
 
-async fn rows<T, C: FromIterator<T>>(
+pub(super) async fn rows<T, C: FromIterator<T>>(
     database: &Database,
     sql: &str,
     read: fn(&Row) -> Result<T, DatabaseError>,

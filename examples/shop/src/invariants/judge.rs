@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::books::{Books, OrderEntry};
-use super::payments;
+use super::{payments, purchases};
 use crate::domain::{Cents, OrderStatus};
+use crate::services::user::frozen::Kind;
 
 /// Everything that is wrong, a line each; empty when all is well.
 #[must_use]
@@ -19,6 +20,7 @@ pub fn judge(books: &Books) -> Vec<String> {
     money(books, &mut breaches);
     coupons(books, &mut breaches);
     breaches.extend(payments::judge(books));
+    breaches.extend(purchases::judge(books));
     breaches
 }
 
@@ -76,7 +78,8 @@ fn money(books: &Books, breaches: &mut Vec<String>) {
         }
     }
     for (user, balance) in &books.balances {
-        let expected = Cents::new(expected.get(user).copied().unwrap_or_default());
+        let logged = expected.get(user).copied().unwrap_or_default();
+        let expected = Cents::new(logged - books.gone(*user, Kind::Money));
         if *balance != expected {
             breaches.push(format!(
                 "user {user} has {balance}, the log says {expected}"

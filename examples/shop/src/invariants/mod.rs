@@ -8,6 +8,7 @@
 mod books;
 mod judge;
 pub mod payments;
+mod purchases;
 
 use amends::{Database, DatabaseError};
 
@@ -16,6 +17,7 @@ use crate::role::Role;
 pub use books::{Books, CouponEntry, MoneyEntry, OrderEntry, StockEntry};
 pub use books::{ChargeEntry, PayLogEntry, PaymentEntry, ScoreEntry};
 pub use judge::judge;
+pub use purchases::{FrozenEntry, PurchaseEntry};
 
 /// The databases of all services.
 #[derive(Clone, Debug)]

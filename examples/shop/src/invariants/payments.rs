@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::books::{Books, OrderEntry, PaymentEntry};
 use crate::domain::{Cents, ChargeState, OrderStatus, PayStatus, PaymentState};
 use crate::services::pay::{REFUNDED, SUCCESS};
+use crate::services::user::frozen::Kind;
 
 /// Something that two of them say differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +95,7 @@ pub(super) fn judge(books: &Books) -> Vec<String> {
     for (user, score) in &books.scores {
         let of_user = books.score_log.iter().filter(|row| row.user == *user);
         let logged: i64 = of_user.map(|row| row.change).sum();
+        let logged = logged - books.gone(*user, Kind::Points);
         if *score != logged {
             breaches.push(format!(
                 "user {user} has {score} points, the log says {logged}"
@@ -237,7 +239,8 @@ fn traces(books: &Books) -> BTreeMap<String, Traces> {
             _ => {}
         }
     }
-    for row in &books.score_log {
+    // First points belong to no payment.
+    for row in books.score_log.iter().filter(|row| !row.pay.is_empty()) {
         let of = traces.entry(row.pay.clone()).or_default();
         of.points += row.change;
         of.users.insert(row.user);

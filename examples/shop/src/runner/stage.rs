@@ -152,9 +152,13 @@ impl Stage {
         let (left, sold) = (books.left(), books.sold());
         let (balance, paid) = (books.balance(), books.paid());
         let first = left + sold;
-        let all = balance.plus(paid).unwrap_or_default();
+        let spent: Cents = books.bought().map(|purchase| purchase.money).sum();
+        let all: Cents = [balance, paid, spent].into_iter().sum();
         let stock = format!("stock {first} = {left} left + {sold} sold");
-        let money = format!("balances {all} = {balance} + {paid} paid");
+        let mut money = format!("balances {all} = {balance} + {paid} paid");
+        if spent != Cents::ZERO {
+            money.push_str(&format!(" + {spent} for coupons"));
+        }
         self.story.tell("books", format!("{stock}; {money}"));
         let (charged, back) = (books.charged(), books.charged_back());
         if charged.number + back.number > 0 {
@@ -166,6 +170,12 @@ impl Stage {
                 back.amount,
                 books.points()
             );
+            self.story.tell("", text);
+        }
+        let bought = books.bought().count();
+        if bought > 0 {
+            let points: i64 = books.bought().map(|purchase| purchase.points).sum();
+            let text = format!("coupons sold: {bought}, for {spent} and {points} points");
             self.story.tell("", text);
         }
         for breach in &breaches {

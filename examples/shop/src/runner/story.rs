@@ -117,6 +117,8 @@ fn told(step: &Step) -> (char, Tone, String) {
         }
         StepState::Succeeded => ('✓', Tone::Good, "done".to_owned()),
         StepState::Refused => ('✗', Tone::Bad, format!("refused  {failure}")),
+        StepState::Confirmed => ('✓', Tone::Good, "confirmed".to_owned()),
+        StepState::Cancelled => ('↺', Tone::Undone, "cancelled".to_owned()),
         StepState::Undone => ('↺', Tone::Undone, "undone".to_owned()),
         StepState::Pending | StepState::Skipped => ('·', Tone::Quiet, "not called".to_owned()),
         StepState::Stuck => ('!', Tone::Bad, format!("stuck  {}", step.stuck_reason)),

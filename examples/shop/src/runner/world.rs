@@ -143,6 +143,11 @@ impl World {
             .map(|(role, process)| (*role, process.address))
     }
 
+    /// The process that customers talk to.
+    pub(super) fn front_process(&mut self) -> &mut Process {
+        &mut self.front
+    }
+
     /// Where customers come.
     pub(super) fn front(&self) -> SocketAddr {
         self.front.address
@@ -270,6 +275,8 @@ async fn start_front(
     let mut args = vec!["front".to_owned(), "--until-stdin-ends".to_owned()];
     args.extend(["--coordinator".to_owned(), coordinator.to_owned()]);
     args.extend(["--listen".to_owned(), setting.listen.clone()]);
+    let holds = setting.holds().display().to_string();
+    args.extend(["--holds".to_owned(), holds]);
     let asked = services
         .iter()
         .filter(|(role, _)| Role::ASKED.contains(role));

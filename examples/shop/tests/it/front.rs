@@ -7,6 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use shop::front::{Front, Peers};
+use shop::holds::Holds;
 use shop::proto::coupon_service_server::CouponServiceServer;
 use shop::proto::goods_service_server::GoodsServiceServer;
 use shop::proto::order_service_server::OrderServiceServer;
@@ -41,6 +42,8 @@ async fn front(services: &str) -> Front {
         user: services.to_owned(),
         pay: services.to_owned(),
         patience: Duration::ZERO,
+        buy_within: Duration::from_secs(1),
+        holds: Holds::none(),
     })
     .unwrap()
 }

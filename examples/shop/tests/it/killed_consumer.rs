@@ -2,8 +2,6 @@
 //! message, whenever the consumer dies.
 
 use std::net::SocketAddr;
-
-use std::process::Stdio;
 use std::time::Duration;
 
 use amends::proto::consumer_service_client::ConsumerServiceClient;
@@ -13,41 +11,16 @@ use shop::domain::PlaceOrder;
 use shop::samples;
 use shop::services::mail::{self, OrderMail, table};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::processes::shop;
+use crate::processes::{Process, shop};
 use crate::shop::full_order;
 
 /// What has not happened by then does not happen.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A process that said where it listens.
-struct Process {
-    child: Child,
-    address: String,
-}
-
-impl Process {
-    async fn start(mut command: Command) -> Self {
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let said = timeout(PATIENCE, out.read_line(&mut line)).await;
-        said.expect("it does not start").unwrap();
-        let address = line.split("listening on ").nth(1).expect(&line);
-        let address = address.split_whitespace().next().unwrap().to_owned();
-        Self { child, address }
-    }
-
-    async fn kill(mut self) {
-        self.child.kill().await.unwrap();
-    }
-}
 
 /// Between consumer and coordinator: what the consumer says can be held back.
 struct Gate {

@@ -26,5 +26,6 @@ mod processes;
 mod rules;
 mod saga;
 mod shop;
+mod tcc;
 mod till;
 mod user;

@@ -1,15 +1,49 @@
 //! The program as people start it.
 
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// What has not started by then never does.
+const MAX_START: Duration = Duration::from_secs(30);
 
 pub fn shop() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
     command.stdin(Stdio::null()).kill_on_drop(true);
     command
+}
+
+/// A process that said where it listens.
+pub struct Process {
+    child: Child,
+    pub address: String,
+}
+
+impl Process {
+    pub async fn start(mut command: Command) -> Self {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.kill_on_drop(true).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if let Some(said) = line.split("listening on ").nth(1) {
+                    return said.split_whitespace().next().map(str::to_owned);
+                }
+            }
+            None
+        };
+        let address = timeout(MAX_START, address).await;
+        let address = address.expect("it does not start").expect("it ended");
+        Self { child, address }
+    }
+
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
 }
 
 pub async fn run(args: &[&str]) -> (Output, String) {

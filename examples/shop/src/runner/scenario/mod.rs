@@ -1,5 +1,6 @@
 //! The scenarios, in the order in which they are played.
 
+mod buy;
 mod crash;
 mod crowd;
 mod mail;
@@ -22,7 +23,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) static ALL: [Scenario; 20] = [
+pub(super) static ALL: [Scenario; 25] = [
     Scenario {
         name: "order",
         title: "An order with a coupon and a part from the balance",
@@ -122,6 +123,31 @@ pub(super) static ALL: [Scenario; 20] = [
         name: "pay-crowd",
         title: "200 payments at once, while everybody is killed",
         play: |stage| Box::pin(pay::crowd::crowd(stage)),
+    },
+    Scenario {
+        name: "buy",
+        title: "A coupon bought with balance and points",
+        play: |stage| Box::pin(buy::bought(stage)),
+    },
+    Scenario {
+        name: "buy-no-points",
+        title: "The points do not suffice: the balance is let go",
+        play: |stage| Box::pin(buy::refused(stage)),
+    },
+    Scenario {
+        name: "buy-caller-dies",
+        title: "The front is killed when everything is held",
+        play: |stage| Box::pin(buy::caller_dies(stage)),
+    },
+    Scenario {
+        name: "buy-service-dies",
+        title: "The user service is killed while it confirms",
+        play: |stage| Box::pin(buy::service_dies(stage)),
+    },
+    Scenario {
+        name: "buy-coordinator-dies",
+        title: "The coordinator is killed while it calls tries",
+        play: |stage| Box::pin(buy::coordinator_dies(stage)),
     },
 ];
 

@@ -2,15 +2,17 @@
 //!
 //! A coupon belongs to one user, is valid for a time, and is taken by
 //! compare-and-set: at most one order has it, and only that order gives it back.
+//! One that is bought becomes the buyer's when the purchase is confirmed.
 
 mod query;
+pub mod sale;
 mod steps;
 pub mod table;
 
 use amends::Wire;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Cents, CouponId, OrderId, UserId};
+use crate::domain::{Cents, CouponId, OrderId, PurchaseId, UserId};
 use crate::holds::Holds;
 
 pub use query::CouponQueries;
@@ -40,4 +42,26 @@ pub struct UseCoupon {
 pub struct CouponUsed {
     /// Zero without a coupon.
     pub paid: Cents,
+}
+
+/// Asks for a coupon to buy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// For which purchase.
+    pub purchase_id: PurchaseId,
+    /// Who buys.
+    pub user_id: UserId,
+}
+
+/// A coupon that is set aside, and what it costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offered {
+    /// Which one.
+    pub coupon_id: CouponId,
+    /// What it is worth.
+    pub value: Cents,
+    /// What it costs in money.
+    pub money: Cents,
+    /// What it costs in points besides.
+    pub points: i64,
 }

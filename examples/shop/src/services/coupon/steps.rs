@@ -1,8 +1,8 @@
-//! Using a coupon for an order, and giving it back.
+//! Using a coupon for an order, and giving it back; selling one.
 
 use amends::{Conn, Message, StepError, StepResult, reject};
 
-use super::{CouponUsed, Coupons, UseCoupon, table};
+use super::{CouponUsed, Coupons, Offer, Offered, UseCoupon, sale, table};
 use crate::clock;
 use crate::domain::{Cents, Code, check_coupon};
 use crate::holds;
@@ -51,6 +51,29 @@ impl Coupons {
         }
         self.holds.pass(holds::COUPON_GIVE_BACK).await?;
         Ok(())
+    }
+
+    /// Sets a coupon aside for a buyer.
+    #[tcc(
+        confirm = hand_over,
+        cancel = withdraw,
+        timeout = "5s",
+        retry(max_attempts = 12, backoff = "100ms", max_backoff = "2s")
+    )]
+    pub async fn offer(&self, conn: &mut Conn, req: Offer) -> StepResult<Offered> {
+        let offered = sale::new();
+        sale::set_aside(conn, &req, &offered).await?;
+        Ok(offered)
+    }
+
+    /// It is the buyer's.
+    async fn hand_over(&self, conn: &mut Conn, req: &Offer, offered: &Offered) -> StepResult<()> {
+        sale::hand_over(conn, req, offered).await
+    }
+
+    /// It is nobody's.
+    async fn withdraw(&self, conn: &mut Conn, req: &Offer, _: &Offered) -> StepResult<()> {
+        sale::withdraw(conn, req).await
     }
 
     /// Gives the coupon of an order that was given up back to its owner.

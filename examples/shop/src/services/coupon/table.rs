@@ -6,7 +6,9 @@ use crate::clock;
 use crate::database::create_tables;
 use crate::domain::{Coupon, CouponId, OrderId, UserId};
 
-const TABLES: [&str; 1] = ["CREATE TABLE IF NOT EXISTS trade_coupon (
+const TABLES: [&str; 2] = [
+    super::sale::TABLE,
+    "CREATE TABLE IF NOT EXISTS trade_coupon (
         coupon_id BIGINT NOT NULL PRIMARY KEY,
         coupon_price BIGINT NOT NULL CHECK (coupon_price > 0),
         user_id BIGINT NOT NULL,
@@ -17,7 +19,8 @@ const TABLES: [&str; 1] = ["CREATE TABLE IF NOT EXISTS trade_coupon (
         valid_until BIGINT NOT NULL,
         CHECK ((is_used = 0 AND order_id IS NULL) OR (is_used = 1 AND order_id IS NOT NULL)),
         CHECK (valid_from < valid_until)
-    )"];
+    )",
+];
 
 /// Creates the table where it is missing.
 ///

@@ -1,9 +1,10 @@
-//! Paying from a balance, and paying back.
+//! Paying from a balance, and paying back; holding money and points for a purchase.
 
 use amends::{Conn, Message, StepResult, reject};
 
+use super::frozen::{self, Kind};
 use super::table::{self, MoneyLogType};
-use super::{Deduct, Deducted, Users};
+use super::{Deduct, Deducted, Freeze, Frozen, Users};
 use crate::domain::{Cents, Code, OrderId, UserId};
 use crate::holds;
 use crate::services::order::OrderClosed;
@@ -71,6 +72,40 @@ impl Users {
         pay_back(conn, order.user_id, &order.order_id, order.money_paid).await
     }
 
+    /// Takes money out of a balance and holds it for a purchase.
+    #[tcc(
+        confirm = settle,
+        cancel = unfreeze,
+        timeout = "5s",
+        retry(max_attempts = 12, backoff = "100ms", max_backoff = "2s")
+    )]
+    pub async fn freeze_money(&self, conn: &mut Conn, req: Freeze) -> StepResult<Frozen> {
+        self.freeze(conn, req, Kind::Money).await
+    }
+
+    /// Takes points and holds them for a purchase.
+    #[tcc(
+        confirm = settle,
+        cancel = unfreeze,
+        timeout = "5s",
+        retry(max_attempts = 12, backoff = "100ms", max_backoff = "2s")
+    )]
+    pub async fn freeze_points(&self, conn: &mut Conn, req: Freeze) -> StepResult<Frozen> {
+        self.freeze(conn, req, Kind::Points).await
+    }
+
+    /// What was held is spent.
+    async fn settle(&self, conn: &mut Conn, req: &Freeze, held: &Frozen) -> StepResult<()> {
+        frozen::spend(conn, &req.purchase_id, held.kind).await?;
+        self.holds.pass(holds::USER_SETTLE).await?;
+        Ok(())
+    }
+
+    /// What was held goes back to where it was.
+    async fn unfreeze(&self, conn: &mut Conn, req: &Freeze, held: &Frozen) -> StepResult<()> {
+        frozen::give_back(conn, req, held).await
+    }
+
     /// Adds the points that a payment earns; takes them back when it is paid back.
     #[on_message(
         topic = "payTopic",
@@ -96,6 +131,36 @@ impl Users {
             reject!(Code::UserNoExist, "there is no user {user_id}");
         }
         Ok(())
+    }
+}
+
+impl Users {
+    async fn freeze(&self, conn: &mut Conn, req: Freeze, kind: Kind) -> StepResult<Frozen> {
+        if table::find(conn, req.user_id).await?.is_none() {
+            reject!(Code::UserNoExist, "there is no user {}", req.user_id);
+        }
+        if req.amount <= 0 {
+            reject!(Code::MoneyPaidLessZero, "{} cannot be held", req.amount);
+        }
+        if !frozen::take(conn, &req, kind).await? {
+            match kind {
+                Kind::Money => reject!(
+                    Code::MoneyPaidInvalid,
+                    "{} to pay is more than the balance",
+                    Cents::new(req.amount)
+                ),
+                Kind::Points => reject!(
+                    Code::UserScoreNotEnough,
+                    "{} points to pay are more than there are",
+                    req.amount
+                ),
+            }
+        }
+        self.holds.pass(holds::USER_FREEZE).await?;
+        Ok(Frozen {
+            kind,
+            amount: req.amount,
+        })
     }
 }
 

@@ -7,7 +7,8 @@ use crate::clock;
 use crate::database::create_tables;
 use crate::domain::{Cents, OrderId, PayId, UserId};
 
-const TABLES: [&str; 3] = [
+const TABLES: [&str; 4] = [
+    super::frozen::TABLE,
     "CREATE TABLE IF NOT EXISTS trade_user (
         user_id BIGINT NOT NULL PRIMARY KEY,
         user_name VARCHAR(100) NOT NULL,
@@ -36,6 +37,8 @@ const TABLES: [&str; 3] = [
 
 /// The log's row of the first balance belongs to no order.
 const NO_ORDER: &str = "";
+/// That of the first points to no payment.
+const NO_PAYMENT: &str = "";
 
 /// A hash that no password has: nobody logs in to the example.
 const NO_PASSWORD: &str = "!";
@@ -100,7 +103,11 @@ pub async fn add(conn: &mut Conn, user: &UserRow) -> Result<(), DatabaseError> {
         ],
     )
     .await?;
-    insert_log(conn, user.user_id, NO_ORDER, MoneyLogType::Open, user.money).await
+    insert_log(conn, user.user_id, NO_ORDER, MoneyLogType::Open, user.money).await?;
+    if user.score != 0 {
+        insert_score(conn, user.user_id, NO_PAYMENT, user.score).await?;
+    }
+    Ok(())
 }
 
 /// One user.
@@ -150,14 +157,24 @@ pub async fn add_points(
     pay: &PayId,
     score: i64,
 ) -> Result<bool, DatabaseError> {
+    insert_score(conn, user, pay.as_str(), score).await?;
+    let sql = "UPDATE trade_user SET user_score = user_score + ? WHERE user_id = ?";
+    Ok(conn.execute(sql, args![score, user]).await? == 1)
+}
+
+async fn insert_score(
+    conn: &mut Conn,
+    user: UserId,
+    pay: &str,
+    score: i64,
+) -> Result<(), DatabaseError> {
     conn.execute(
         "INSERT INTO trade_user_score_log (log_id, user_id, pay_id, score, create_time)
          VALUES (?, ?, ?, ?, ?)",
         args![Uuid::now_v7().to_string(), user, pay, score, clock::now()],
     )
     .await?;
-    let sql = "UPDATE trade_user SET user_score = user_score + ? WHERE user_id = ?";
-    Ok(conn.execute(sql, args![score, user]).await? == 1)
+    Ok(())
 }
 
 /// Whether the log has this row.
