@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "amends/v1/types.proto",
     "amends/v1/saga.proto",
     "amends/v1/tcc.proto",
+    "amends/v1/live.proto",
     "amends/v1/transaction.proto",
     "amends/v1/half.proto",
     "amends/v1/message.proto",

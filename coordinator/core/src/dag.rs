@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 pub type StepIx = usize;
 
 /// A directed acyclic graph over the steps `0..len`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Dag {
     before: Vec<Vec<StepIx>>,
     after: Vec<Vec<StepIx>>,
@@ -54,6 +54,20 @@ impl Dag {
             after,
             ancestors,
         })
+    }
+
+    /// Appends a step that comes after these, which are there already.
+    pub fn push(&mut self, before: Vec<StepIx>) {
+        let step = self.before.len();
+        let mut ancestors = Bits::new(step + 1);
+        for &earlier in &before {
+            ancestors.add_all(&self.ancestors[earlier]);
+            ancestors.add(earlier);
+            self.after[earlier].push(step);
+        }
+        self.before.push(before);
+        self.after.push(Vec::new());
+        self.ancestors.push(ancestors);
     }
 
     /// The steps that a step directly comes after.
@@ -110,7 +124,9 @@ impl Bits {
         }
     }
     fn has(&self, bit: usize) -> bool {
-        self.0[bit / 64] >> (bit % 64) & 1 == 1
+        // Steps that were appended later are none of its ancestors.
+        let word = self.0.get(bit / 64).copied().unwrap_or(0);
+        word >> (bit % 64) & 1 == 1
     }
 }
 
@@ -129,6 +145,27 @@ mod tests {
             (dag.before(7), dag.after(7)),
             ([6].as_slice(), [8].as_slice())
         );
+    }
+
+    #[test]
+    fn a_graph_that_grew_is_as_one_that_was_built() {
+        let steps: Vec<Vec<StepIx>> = (0..200)
+            .map(|s| if s < 3 { vec![] } else { vec![s - 1, s / 2] })
+            .collect();
+        let built = Dag::new(steps.clone()).unwrap();
+        let mut grown = Dag::default();
+        steps.iter().for_each(|before| grown.push(before.clone()));
+        for step in 0..200 {
+            assert_eq!(built.before(step), grown.before(step));
+            assert_eq!(built.after(step), grown.after(step));
+            for other in 0..200 {
+                let both = (
+                    built.is_ancestor(step, other),
+                    grown.is_ancestor(step, other),
+                );
+                assert_eq!(both.0, both.1, "{step} before {other}");
+            }
+        }
     }
 
     #[test]

@@ -7,11 +7,13 @@ pub enum Kind {
     Saga,
     /// Branches that are tried, then all confirmed or all cancelled.
     Tcc,
+    /// A saga whose steps are decided by code in the caller while it runs.
+    Live,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Saga, Self::Tcc];
+    pub const ALL: [Self; 3] = [Self::Saga, Self::Tcc, Self::Live];
 
     /// Its name in the API and in the store.
     #[must_use]
@@ -19,6 +21,7 @@ impl Kind {
         match self {
             Self::Saga => "SAGA",
             Self::Tcc => "TCC",
+            Self::Live => "LIVE",
         }
     }
 }

@@ -181,7 +181,8 @@ impl Engine {
     /// A command to what has ended changes nothing, but one that asks for what
     /// was decided is right.
     async fn repeat(&self, stored: &Stored, command: Command) -> Result<View, EngineError> {
-        if stored.summary.kind == Kind::Saga {
+        let for_live = matches!(command, Command::Live(_));
+        if stored.summary.kind == Kind::Saga && !for_live {
             // Whatever it is, and without reading its log.
             let is_for_tcc = matches!(command, Command::Tcc(_));
             let ended = Rejected::Saga(saga::Rejected::Ended);

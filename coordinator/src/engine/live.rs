@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use amends_core::id::RecordNo;
+use amends_core::saga::Direction;
 use amends_core::tcc::Stage;
 use amends_core::time::{Millis, Timestamp};
 
@@ -265,12 +266,20 @@ impl Live {
     /// it stays for as long after its last change.
     pub(super) fn may_leave(&self, now: Timestamp, evict_after: Millis) -> Option<Timestamp> {
         let back = match (self.wake, self.transaction.tcc()) {
+            // Its caller is at it, or lost soon; when it was heard last is known in memory only.
+            _ if self.is_driven() => return None,
             (Some(wake), _) => wake,
             (None, Some(_)) => now + HELD_UP,
             (None, None) => return None,
         };
         let rested = self.rests_until(evict_after).is_none_or(|at| at <= now);
         (back >= now + evict_after && rested && self.is_idle()).then_some(back)
+    }
+
+    /// A live saga that goes forward.
+    fn is_driven(&self) -> bool {
+        let saga = self.transaction.saga();
+        saga.is_some_and(|saga| saga.live().is_some() && *saga.direction() == Direction::Forward)
     }
 
     /// When its shard has to look at it: as it wants, or to see whether it may leave.

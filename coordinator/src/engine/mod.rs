@@ -25,6 +25,7 @@ mod handle;
 mod histogram;
 mod lanes;
 mod live;
+mod live_saga;
 mod message;
 mod nested;
 mod options;

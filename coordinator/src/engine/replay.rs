@@ -28,6 +28,12 @@ pub(super) async fn replay(
         Kind::Saga => replay_saga(definitions, stored)
             .await
             .map(Transaction::Saga),
+        Kind::Live => {
+            let records = records(stored)?;
+            let live = saga::replay_live(&records);
+            let live = live.map_err(|error| parked(stored, error.to_string()))?;
+            Ok(Transaction::Saga(live))
+        }
         Kind::Tcc => {
             let records = records(stored)?;
             let tcc = tcc::replay(&records).map_err(|error| parked(stored, error.to_string()))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use amends_core::id::Gid;
 use amends_core::payload::Payload;
-use amends_core::saga::{CompiledSaga, Saga, Violation, begin};
+use amends_core::saga::{self, CompiledSaga, LiveStart, Saga, Violation, begin, begin_live};
 use amends_core::tcc::{self, Parent};
 use amends_core::time::{Millis, Timestamp};
 use amends_core::took::Took;
@@ -161,6 +161,8 @@ impl Engine {
 pub(super) enum Birth {
     /// A saga.
     Saga(Start),
+    /// A live saga.
+    Live(LiveStart),
     /// A TCC.
     Tcc(tcc::Start),
     /// A TCC that its parent cancelled before it began.
@@ -176,12 +178,7 @@ impl Birth {
     /// What a transaction that could not be stored had begun with.
     pub(super) fn of(transaction: &Transaction) -> Self {
         match transaction {
-            Transaction::Saga(saga) => Self::Saga(Start {
-                gid: saga.gid().clone(),
-                definition: saga.definition().clone(),
-                input: saga.input().clone(),
-                deadline: saga.deadline().map(|at| at.since(saga.began_at())),
-            }),
+            Transaction::Saga(saga) => Self::of_saga(saga),
             Transaction::Tcc(tcc) => Self::Tcc(tcc::Start {
                 gid: tcc.gid().clone(),
                 name: tcc.name().to_owned(),
@@ -191,9 +188,31 @@ impl Birth {
         }
     }
 
+    fn of_saga(saga: &Saga) -> Self {
+        let gid = saga.gid().clone();
+        let deadline = saga.deadline().map(|at| at.since(saga.began_at()));
+        match saga.live() {
+            None => Self::Saga(Start {
+                gid,
+                definition: saga.definition().clone(),
+                input: saga.input().clone(),
+                deadline,
+            }),
+            Some(live) => Self::Live(LiveStart {
+                gid,
+                name: saga.definition().definition().name.clone(),
+                key: live.key().to_owned(),
+                caller: live.caller().to_owned(),
+                lease: live.lease(),
+                deadline,
+            }),
+        }
+    }
+
     pub(super) fn gid(&self) -> &Gid {
         match self {
             Self::Saga(start) => &start.gid,
+            Self::Live(start) => &start.gid,
             Self::Tcc(start) => &start.gid,
             Self::CancelledChild { gid, .. } => gid,
         }
@@ -213,12 +232,10 @@ impl Birth {
                     input,
                     deadline,
                 } = start;
-                let (saga, mut decision) = begin(gid, definition, input.compact(), deadline, now);
-                if let Some(began) = decision.records.first_mut() {
-                    began.took = Some(took);
-                }
-                return Ok((Transaction::Saga(saga), Decision::Saga(decision)));
+                let begun = begin(gid, definition, input.compact(), deadline, now);
+                return Ok(begun_saga(begun, took));
             }
+            Self::Live(start) => return Ok(begun_saga(begin_live(start, now)?, took)),
             Self::Tcc(start) => tcc::begin(start, now)?,
             Self::CancelledChild { gid, parent } => tcc::begin_cancelled(gid, parent, now),
         };
@@ -232,10 +249,11 @@ impl Birth {
     pub(super) fn difference(&self, transaction: &Transaction) -> Option<&'static str> {
         match (self, transaction) {
             (Self::Saga(start), Transaction::Saga(saga)) => saga_difference(saga, start),
+            (Self::Live(start), Transaction::Saga(saga)) => start.difference(saga),
             (Self::Tcc(start), Transaction::Tcc(tcc)) => tcc::difference(tcc, start),
             // Whatever has this id: the child cannot begin any more.
             (Self::CancelledChild { .. }, _) => None,
-            (Self::Saga(_) | Self::Tcc(_), _) => Some("kind"),
+            (Self::Saga(_) | Self::Live(_) | Self::Tcc(_), _) => Some("kind"),
         }
     }
 
@@ -254,9 +272,20 @@ impl Birth {
     }
 }
 
+/// A saga that has begun, with `took` in its first record.
+fn begun_saga(begun: (Saga, saga::Decision), took: Took) -> (Transaction, Decision) {
+    let (saga, mut decision) = begun;
+    if let Some(began) = decision.records.first_mut() {
+        began.took = Some(took);
+    }
+    (Transaction::Saga(saga), Decision::Saga(decision))
+}
+
 fn saga_difference(saga: &Saga, start: &Start) -> Option<&'static str> {
     let deadline = saga.deadline().map(|at| at.since(saga.began_at()));
-    if saga.definition().hash() != start.definition.hash() {
+    if saga.live().is_some() {
+        Some("kind")
+    } else if saga.definition().hash() != start.definition.hash() {
         Some("definition")
     } else if saga.input() != &start.input {
         Some("input")

@@ -14,7 +14,7 @@ use crate::store::{Summary, SummaryCause};
 /// A transaction as its records have made it.
 #[derive(Debug, Clone)]
 pub enum Transaction {
-    /// A saga.
+    /// A saga, run from a definition or live.
     Saga(Saga),
     /// A TCC.
     Tcc(Tcc),
@@ -58,6 +58,8 @@ pub enum Command {
     },
     /// Anything that only a TCC understands.
     Tcc(tcc::Command),
+    /// Anything that only a live saga understands.
+    Live(Box<saga::LiveCommand>),
 }
 
 /// The answer to a call.
@@ -387,6 +389,7 @@ impl Command {
                 reason,
             },
             Self::Force { operator, reason } => saga::Command::Force { operator, reason },
+            Self::Live(command) => saga::Command::Live(command),
             Self::Tcc(_) => return Err(Rejected::NotATcc),
         })
     }
@@ -422,16 +425,21 @@ impl Command {
             },
             Self::Force { operator, reason } => tcc::Command::Force { operator, reason },
             Self::Tcc(command) => command,
+            Self::Live(_) => return Err(saga::Rejected::NotLive.into()),
         })
     }
 }
 
 fn saga_summary(saga: &Saga, wake_at: Option<Timestamp>) -> Summary {
     let definition = saga.definition().definition();
+    let (kind, hash) = match saga.live() {
+        None => (Kind::Saga, Some(saga.definition().hash().clone())),
+        Some(_) => (Kind::Live, None),
+    };
     Summary {
-        kind: Kind::Saga,
+        kind,
         state: saga.public_state(),
-        definition: Some(saga.definition().hash().clone()),
+        definition: hash,
         definition_name: definition.name.clone(),
         definition_version: definition.version,
         cause: saga.cause().map(|cause| SummaryCause {

@@ -6,6 +6,7 @@
 
 mod admin;
 mod auth;
+mod live;
 mod message;
 mod page;
 mod read;
@@ -28,6 +29,7 @@ use amends_proto::v1::admin_service_server::AdminServiceServer;
 use amends_proto::v1::consumer_service_server::ConsumerServiceServer;
 use amends_proto::v1::dead_letter_service_server::DeadLetterServiceServer;
 use amends_proto::v1::half_message_service_server::HalfMessageServiceServer;
+use amends_proto::v1::live_saga_service_server::LiveSagaServiceServer;
 use amends_proto::v1::message_service_server::MessageServiceServer;
 use amends_proto::v1::registry_service_server::RegistryServiceServer;
 use amends_proto::v1::report_service_server::ReportServiceServer;
@@ -162,6 +164,12 @@ fn transactional(
     let tccs = TccServiceServer::new(tcc::Tccs {
         engine: engine.clone(),
         max_bytes: max_body_bytes,
+        allow: allow.clone(),
+    })
+    .max_decoding_message_size(limit);
+    let live_sagas = LiveSagaServiceServer::new(live::LiveSagas {
+        engine: engine.clone(),
+        max_bytes: max_body_bytes,
         allow,
     })
     .max_decoding_message_size(limit);
@@ -171,6 +179,7 @@ fn transactional(
     .max_decoding_message_size(limit);
     Routes::new(InterceptedService::new(sagas, check.clone()))
         .add_service(InterceptedService::new(tccs, check.clone()))
+        .add_service(InterceptedService::new(live_sagas, check.clone()))
         .add_service(InterceptedService::new(transactions, check.clone()))
 }
 

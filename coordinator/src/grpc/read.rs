@@ -131,6 +131,7 @@ pub(super) fn kind(kind: v1::TransactionKind) -> Option<Kind> {
     match kind {
         v1::TransactionKind::Saga => Some(Kind::Saga),
         v1::TransactionKind::Tcc => Some(Kind::Tcc),
+        v1::TransactionKind::Live => Some(Kind::Live),
         v1::TransactionKind::Unspecified => None,
     }
 }
@@ -192,21 +193,6 @@ fn step_definition(
             format!("{} is not a kind of step", step.kind),
         )
     })?;
-    let fencing = v1::Fencing::try_from(step.fencing).map_err(|_| {
-        invalid(
-            &field("fencing"),
-            "ENUM_UNKNOWN",
-            format!("{} is not a kind of fencing", step.fencing),
-        )
-    })?;
-    let via = v1::CompensateVia::try_from(step.compensate_via).map_err(|_| {
-        invalid(
-            &field("compensate_via"),
-            "ENUM_UNKNOWN",
-            format!("{} is not a way to compensate", step.compensate_via),
-        )
-    })?;
-    let has_no_log = step.target.starts_with("grpc://");
     Ok(StepDefinition {
         name: step.name,
         compensation: (!step.compensation.is_empty()).then_some(step.compensation),
@@ -220,18 +206,37 @@ fn step_definition(
         timeout: span(&field("timeout"), step.timeout)?.unwrap_or(DEFAULT_TIMEOUT),
         retry: retry(&field("retry"), step.retry, RetryPolicy::STEP)?,
         undo_retry: retry(&field("undo_retry"), step.undo_retry, RetryPolicy::UNDO)?,
-        fencing: match fencing {
-            v1::Fencing::Unspecified if has_no_log => Fencing::None,
-            v1::Fencing::Unspecified | v1::Fencing::ConsumerLog => Fencing::ConsumerLog,
-            v1::Fencing::None => Fencing::None,
-        },
-        compensate_via: match via {
-            v1::CompensateVia::Unspecified => None,
-            v1::CompensateVia::Queue => Some(CompensateVia::Queue),
-            v1::CompensateVia::Call => Some(CompensateVia::Call),
-            v1::CompensateVia::Broadcast => Some(CompensateVia::Broadcast),
-        },
+        fencing: fencing(&field("fencing"), step.fencing, &step.target)?,
+        compensate_via: compensate_via(&field("compensate_via"), step.compensate_via)?,
         target: step.target,
+    })
+}
+
+/// What a participant promises; where nothing is said, that goes by its kind.
+pub(super) fn fencing(field: &str, number: i32, target: &str) -> Result<Fencing, Status> {
+    let fencing = v1::Fencing::try_from(number).map_err(|_| {
+        let message = format!("{number} is not a kind of fencing");
+        invalid(field, "ENUM_UNKNOWN", message)
+    })?;
+    let has_no_log = target.starts_with("grpc://");
+    Ok(match fencing {
+        v1::Fencing::Unspecified if has_no_log => Fencing::None,
+        v1::Fencing::Unspecified | v1::Fencing::ConsumerLog => Fencing::ConsumerLog,
+        v1::Fencing::None => Fencing::None,
+    })
+}
+
+/// How a compensation travels, where that is said.
+pub(super) fn compensate_via(field: &str, number: i32) -> Result<Option<CompensateVia>, Status> {
+    let via = v1::CompensateVia::try_from(number).map_err(|_| {
+        let message = format!("{number} is not a way to compensate");
+        invalid(field, "ENUM_UNKNOWN", message)
+    })?;
+    Ok(match via {
+        v1::CompensateVia::Unspecified => None,
+        v1::CompensateVia::Queue => Some(CompensateVia::Queue),
+        v1::CompensateVia::Call => Some(CompensateVia::Call),
+        v1::CompensateVia::Broadcast => Some(CompensateVia::Broadcast),
     })
 }
 

@@ -27,7 +27,7 @@ pub(super) fn lines(
     most: usize,
 ) -> Result<(Vec<v1::TransactionRecord>, u64), EngineError> {
     match stored.summary.kind {
-        Kind::Saga => page(stored, after, most, |record: &Record<Event>| {
+        Kind::Saga | Kind::Live => page(stored, after, most, |record: &Record<Event>| {
             let (event, at) = (&record.event, record.at);
             (event.kind(), event.step(), text(event, at))
         }),
@@ -70,6 +70,7 @@ fn page<E: Logged + Serialize + DeserializeOwned>(
 fn text(event: &Event, at: Timestamp) -> String {
     match event {
         Event::Began { .. } => "accepted".into(),
+        Event::LiveBegan { .. } | Event::StepAdded { .. } | Event::Heard => live_text(event),
         Event::Resumed { generation } => {
             format!("taken up after a restart (generation {})", generation.0)
         }
@@ -107,6 +108,26 @@ fn text(event: &Event, at: Timestamp) -> String {
         Event::Compensated => "compensated: everything that had happened was made good".into(),
         Event::Forced { operator, reason } => format!("ended by {operator}: {reason}"),
         event => attempt_text(event, at),
+    }
+}
+
+/// What only a live saga records.
+fn live_text(event: &Event) -> String {
+    match event {
+        Event::LiveBegan { key, lease, .. } => {
+            let about = if key.is_empty() { "" } else { " for " };
+            format!("accepted{about}{key}; its caller may be silent for {lease}")
+        }
+        Event::StepAdded { step, after, asked } => {
+            let names: Vec<_> = after.iter().map(ToString::to_string).collect();
+            let after = if names.is_empty() { "" } else { " after " };
+            format!(
+                "{step} is to be called at {}{after}{}",
+                asked.target,
+                names.join(", ")
+            )
+        }
+        other => other.kind().into(),
     }
 }
 

@@ -5,7 +5,7 @@ use amends_core::payload::Payload;
 use amends_core::public_state::{Kind, PublicState};
 use amends_core::retry::RetryPolicy;
 use amends_core::saga::{
-    Action, Cause, CompensateVia, CompiledSaga, Direction, Fencing, Forward, Outcome, Saga,
+    Action, Cause, CompensateVia, CompiledSaga, Direction, Fencing, Forward, Live, Outcome, Saga,
     SagaDefinition, StepDefinition, StepKind, StepRun, Undo, available_actions,
 };
 use amends_core::time::Millis;
@@ -43,6 +43,7 @@ fn kind(kind: Kind) -> v1::TransactionKind {
     match kind {
         Kind::Saga => v1::TransactionKind::Saga,
         Kind::Tcc => v1::TransactionKind::Tcc,
+        Kind::Live => v1::TransactionKind::Live,
     }
 }
 
@@ -80,7 +81,7 @@ fn saga_transaction(saga: &Saga) -> v1::Transaction {
     v1::Transaction {
         summary: Some(v1::TransactionSummary {
             gid: saga.gid().to_string(),
-            kind: v1::TransactionKind::Saga.into(),
+            kind: kind(saga.live().map_or(Kind::Saga, |_| Kind::Live)).into(),
             state: state(saga.public_state()).into(),
             definition: definition.name.clone(),
             version: definition.version,
@@ -90,15 +91,32 @@ fn saga_transaction(saga: &Saga) -> v1::Transaction {
             cause: saga.cause().map(cause),
         }),
         definition_hash: saga.definition().hash().0.to_string(),
-        input: Some(payload(saga.input())),
+        input: saga.live().is_none().then(|| payload(saga.input())),
         output,
         steps: steps(saga),
         deadline: saga.deadline().map(timestamp),
         available_actions: actions(saga),
         record_count: saga.last_record().0,
         generation: saga.generation().0,
+        live: saga.live().map(live),
         ..v1::Transaction::default()
     }
+}
+
+fn live(live: &Live) -> v1::LiveSaga {
+    v1::LiveSaga {
+        key: live.key().to_owned(),
+        caller: live.caller().to_owned(),
+        lease: Some(span(live.lease())),
+        lease_expire_time: Some(timestamp(live.lease_until())),
+    }
+}
+
+/// One step of a saga; `None`: there is none of this name.
+pub(super) fn step_of(saga: &Saga, name: &str) -> Option<v1::Step> {
+    let ix = saga.definition().position(name)?;
+    let definition = &saga.definition().definition().steps[ix];
+    Some(step(definition, &saga.steps()[ix]))
 }
 
 /// A transaction of which only the summary can be read.

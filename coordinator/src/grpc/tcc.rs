@@ -225,7 +225,7 @@ impl Tccs {
 }
 
 /// Until when the call may wait, where that was asked for.
-fn until(wait: Option<prost_types::Duration>) -> Result<Option<Instant>, Status> {
+pub(super) fn until(wait: Option<prost_types::Duration>) -> Result<Option<Instant>, Status> {
     let wait = read::span("wait", wait)?.filter(|wait| *wait > Millis(0));
     Ok(wait.map(|wait| runtime_now() + Duration::from(wait).min(MAX_WAIT)))
 }

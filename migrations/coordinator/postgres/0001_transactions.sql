@@ -4,7 +4,7 @@
 -- One row for each transaction: its summary, and what fences its writers.
 CREATE TABLE transactions (
     gid                TEXT COLLATE "C" NOT NULL PRIMARY KEY,
-    kind               TEXT    NOT NULL CHECK (kind IN ('SAGA', 'TCC')),
+    kind               TEXT    NOT NULL CHECK (kind IN ('SAGA', 'TCC', 'LIVE')),
     state              TEXT    NOT NULL CHECK (state IN
         ('PREPARED', 'RUNNING', 'CONFIRMING', 'COMPENSATING', 'SUCCEEDED', 'COMPENSATED',
          'STUCK', 'FORCED')),

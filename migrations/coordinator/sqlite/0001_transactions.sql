@@ -6,7 +6,7 @@
 -- writes few pages, whatever the ids are.
 CREATE TABLE transactions (
     gid                TEXT    NOT NULL PRIMARY KEY,
-    kind               TEXT    NOT NULL CHECK (kind IN ('SAGA', 'TCC')),
+    kind               TEXT    NOT NULL CHECK (kind IN ('SAGA', 'TCC', 'LIVE')),
     state              TEXT    NOT NULL CHECK (state IN
         ('PREPARED', 'RUNNING', 'CONFIRMING', 'COMPENSATING', 'SUCCEEDED', 'COMPENSATED',
          'STUCK', 'FORCED')),

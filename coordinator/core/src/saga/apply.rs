@@ -5,6 +5,7 @@ use crate::id::StepName;
 use crate::time::{Millis, Timestamp};
 
 use super::definition::{Fencing, StepKind};
+use super::live;
 use super::record::{Cause, Event, Phase, Record, Settlement};
 use super::state::{Direction, Forward, Outcome, Saga, StepRun, Undo};
 
@@ -15,9 +16,16 @@ pub fn apply(saga: &mut Saga, record: &Record) {
     }
     saga.updated_at = record.at;
     match &record.event {
-        Event::Began { .. } => {}
+        Event::Began { .. } | Event::LiveBegan { .. } => {}
+        Event::StepAdded { step, after, asked } => {
+            live::heard(saga, record.at);
+            live::add(saga, step, after, asked);
+        }
+        Event::Heard => live::heard(saga, record.at),
         Event::Resumed { generation } => {
             saga.generation = *generation;
+            // Nobody could hear the caller meanwhile.
+            live::heard(saga, record.at);
             resume(saga, record.at);
         }
         Event::TurnedBack { cause, in_doubt } => turn_back(saga, cause, in_doubt),

@@ -13,12 +13,14 @@ use super::actions;
 use super::apply::apply;
 use super::definition::CompiledSaga;
 use super::effect::{Effect, next_wake};
+use super::live::{self, LiveCommand};
 use super::record::{Cause, Event, Phase, Record, Settlement};
 use super::state::{Direction, Saga, StepRun};
+use super::validate::MAX_STEPS;
 use super::{forward, unwind};
 
 /// What can happen to a saga.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// A coordinator takes it up from its log.
     Resume {
@@ -63,11 +65,13 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// What the caller of a live saga says.
+    Live(Box<LiveCommand>),
 }
 
 /// The consequences of a command. The state after it is the state before it
 /// with `records` applied.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decision {
     /// What happened, in order; [`Record::is_stored`] tells which belong in the log.
     pub records: Vec<Record>,
@@ -104,6 +108,43 @@ pub enum Rejected {
     /// An operator must say why.
     #[error("a reason is required")]
     ReasonMissing,
+    /// No code in a caller decides about this saga.
+    #[error("the transaction is no live saga")]
+    NotLive,
+    /// Somebody else runs the code of this live saga.
+    #[error("the live saga is running already, for another caller")]
+    AlreadyRunning,
+    /// Too late: the live saga is being undone, or was.
+    #[error("the live saga has turned back: {} {}", .0.code, .0.message)]
+    TurnedBack(Failure),
+    /// Too late, though nothing was recorded yet.
+    #[error("the deadline has passed")]
+    DeadlinePassed,
+    /// A step of this name was asked for with other content.
+    #[error("step {step:?} was asked for before with another {difference}")]
+    StepDiffers {
+        /// The step.
+        step: String,
+        /// What differs.
+        difference: &'static str,
+    },
+    /// There are as many steps as there can be.
+    #[error("a live saga has at most {MAX_STEPS} steps")]
+    TooManySteps,
+    /// The step breaks a rule.
+    #[error("the step cannot be recorded: {0}")]
+    StepInvalid(String),
+    /// It is not known what came of these steps.
+    #[error("it cannot complete: the outcome of {} is not known", listed(.0))]
+    StepsOpen(Vec<StepName>),
+}
+
+fn listed(steps: &[StepName]) -> String {
+    let names: Vec<_> = steps
+        .iter()
+        .map(|step| format!("{:?}", step.as_str()))
+        .collect();
+    names.join(", ")
 }
 
 impl Rejected {
@@ -119,6 +160,14 @@ impl Rejected {
             Self::UnknownStep(_) => "STEP_UNKNOWN",
             Self::NotBeingUndone(_) => "STEP_NOT_BEING_UNDONE",
             Self::ReasonMissing => "REASON_MISSING",
+            Self::NotLive => "NOT_A_LIVE_SAGA",
+            Self::AlreadyRunning => "ALREADY_RUNNING",
+            Self::TurnedBack(_) => "LIVE_SAGA_TURNED_BACK",
+            Self::DeadlinePassed => "DEADLINE_PASSED",
+            Self::StepDiffers { .. } => "STEP_DIFFERS",
+            Self::TooManySteps => "TOO_MANY_STEPS",
+            Self::StepInvalid(_) => "STEP_INVALID",
+            Self::StepsOpen(_) => "STEPS_OPEN",
         }
     }
 }
@@ -169,7 +218,10 @@ pub fn decide_in_place(
     now: Timestamp,
 ) -> Result<Decision, Rejected> {
     if saga.is_ended() {
-        return Err(Rejected::Ended);
+        return match &command {
+            Command::Live(said) => live::said_after_end(saga, said),
+            _ => Err(Rejected::Ended),
+        };
     }
     let mut draft = Draft::new(saga, now);
     match command {
@@ -213,6 +265,7 @@ pub fn decide_in_place(
             draft.record(Event::Forced { operator, reason });
             draft.finish();
         }
+        Command::Live(said) => live::said(&mut draft, *said)?,
     }
     advance(&mut draft);
     Ok(draft.decided())
@@ -238,6 +291,7 @@ pub(super) fn blank(
         last_record: RecordNo(0),
         direction: Direction::Forward,
         steps,
+        live: None,
     }
 }
 
@@ -252,7 +306,7 @@ pub(super) struct Draft<'s> {
 }
 
 impl<'s> Draft<'s> {
-    fn new(saga: &'s mut Saga, now: Timestamp) -> Self {
+    pub(super) fn new(saga: &'s mut Saga, now: Timestamp) -> Self {
         Self {
             saga,
             now,
@@ -292,7 +346,7 @@ impl<'s> Draft<'s> {
         });
     }
 
-    fn decided(mut self) -> Decision {
+    pub(super) fn decided(mut self) -> Decision {
         let wake = next_wake(self.saga).map(|at| Effect::Wake { at });
         self.effects.extend(wake);
         Decision {
@@ -303,7 +357,7 @@ impl<'s> Draft<'s> {
 }
 
 /// Does everything that is due now.
-fn advance(draft: &mut Draft<'_>) {
+pub(super) fn advance(draft: &mut Draft<'_>) {
     forward::advance(draft);
     unwind::advance(draft);
 }

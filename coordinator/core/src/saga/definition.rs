@@ -131,7 +131,7 @@ pub struct DefinitionHash(pub Arc<str>);
 
 /// A definition that passed all checks, with everything worked out once that
 /// running it needs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CompiledSaga {
     definition: SagaDefinition,
     json: String,
@@ -143,7 +143,7 @@ pub struct CompiledSaga {
 }
 
 /// The cancel message of a compiled saga.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CompiledCancel {
     /// Its topic.
     pub topic: Topic,
@@ -162,7 +162,7 @@ pub(super) struct Checked {
 }
 
 /// One step of a compiled saga.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CompiledStep {
     /// Its name.
     pub name: StepName,
@@ -189,7 +189,7 @@ pub struct CompiledStep {
 }
 
 /// What is sent, before references are resolved.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Body {
     /// The saga's input as it is.
     SagaInput,
@@ -243,6 +243,40 @@ impl CompiledSaga {
                 .collect::<Vec<_>>()
                 .join("; ")
         })
+    }
+
+    /// The definition of a live saga before its first step. It has no stored
+    /// form: the records of the saga are that.
+    pub(super) fn growing(name: String) -> Self {
+        Self {
+            definition: SagaDefinition {
+                name,
+                version: 0,
+                description: String::new(),
+                steps: Vec::new(),
+                deadline: None,
+                output: None,
+                cancel_message: None,
+            },
+            json: String::new(),
+            hash: DefinitionHash("".into()),
+            dag: Dag::default(),
+            steps: Vec::new(),
+            output: Body::Fixed(Payload::null()),
+            cancel: None,
+        }
+    }
+
+    /// Appends a step that comes after these.
+    pub(super) fn grow(
+        &mut self,
+        step: CompiledStep,
+        as_written: StepDefinition,
+        before: Vec<StepIx>,
+    ) {
+        self.steps.push(step);
+        self.definition.steps.push(as_written);
+        self.dag.push(before);
     }
 
     /// Its cancel message, if it has one.

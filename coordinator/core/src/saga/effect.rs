@@ -139,7 +139,8 @@ fn forward_waits(saga: &Saga) -> Vec<Timestamp> {
         Forward::Waiting { until } => Some(until),
         _ => None,
     });
-    waits.chain(deadline).collect()
+    let lease = saga.live.as_ref().map(|live| live.lease_until);
+    waits.chain(deadline).chain(lease).collect()
 }
 
 fn undo_waits(saga: &Saga) -> Vec<Timestamp> {
@@ -190,7 +191,8 @@ pub(super) fn call_do(saga: &Saga, ix: StepIx) -> Result<Effect, Failure> {
         .max()
         .unwrap_or_default();
     let after = match step.kind {
-        StepKind::Compensable => consumed.max(RecordNo(1)),
+        // Until it has a result, the step of a live saga names the record that brought it.
+        StepKind::Compensable => consumed.max(saga.steps[ix].recorded).max(RecordNo(1)),
         // What cannot be taken back must not rest on what could be forgotten.
         StepKind::Pivot | StepKind::Retriable => saga.last_record,
     };

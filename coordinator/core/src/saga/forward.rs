@@ -8,6 +8,7 @@ use crate::time::Timestamp;
 use super::decide::{Draft, Rejected};
 use super::definition::StepKind;
 use super::effect::{call_do, resolve};
+use super::live;
 use super::record::{Event, Phase};
 use super::state::{Direction, Forward, Saga, Undo};
 
@@ -29,11 +30,13 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
     if turn_back_if_failed(draft) {
         return;
     }
-    if draft
-        .saga
-        .steps
-        .iter()
-        .all(|run| matches!(run.forward, Forward::Succeeded { .. }))
+    // What comes next, and whether anything does, is for the caller of a live saga to say.
+    if draft.saga.live.is_none()
+        && draft
+            .saga
+            .steps
+            .iter()
+            .all(|run| matches!(run.forward, Forward::Succeeded { .. }))
     {
         succeed(draft);
     }
@@ -185,11 +188,11 @@ fn call(draft: &mut Draft<'_>, ix: StepIx) {
 /// Turns back when a step failed or the deadline passed. Answers whether it did.
 fn turn_back_if_failed(draft: &mut Draft<'_>) -> bool {
     let compiled = draft.saga.definition.clone();
-    let failed = draft
-        .saga
-        .steps
-        .iter()
-        .position(|run| matches!(run.forward, Forward::Refused | Forward::Unknown));
+    let failed = draft.saga.steps.iter().position(|run| match run.forward {
+        Forward::Refused => draft.saga.live.is_none(),
+        Forward::Unknown => true,
+        _ => false,
+    });
     if let Some(ix) = failed {
         let failure = draft.saga.steps[ix].last_failure.clone();
         let failure = failure.unwrap_or_else(|| Failure::new("UNKNOWN", "the step failed"));
@@ -207,7 +210,15 @@ fn turn_back_if_failed(draft: &mut Draft<'_>) -> bool {
             Failure::new("DEADLINE_EXCEEDED", format!("not finished within {span}")),
         );
     }
-    late.is_some()
+    if late.is_some() {
+        return true;
+    }
+    let lost = live::lease_lost(draft.saga, draft.now);
+    let is_lost = lost.is_some();
+    if let Some(failure) = lost {
+        draft.turn_back(None, failure);
+    }
+    is_lost
 }
 
 fn succeed(draft: &mut Draft<'_>) {

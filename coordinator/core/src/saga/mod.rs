@@ -13,6 +13,8 @@
 //! From any unfinished state a branch can get stuck (`STUCK`: the others go
 //! on, slow retries too), and an operator can end it (`FORCED`).
 //!
+//! A live saga ([`LiveStart`]) is run by the same machine: its definition grows by recorded steps.
+//!
 //! Guarantees: [`decide`] is pure and total; [`apply`] is total; a log cut off
 //! after any record can be resumed, and whatever was called without a trace in
 //! the log counts as "may have run". Not here: when records are written, who
@@ -24,6 +26,7 @@ mod decide;
 mod definition;
 mod effect;
 mod forward;
+mod live;
 mod record;
 mod replay;
 mod state;
@@ -40,7 +43,8 @@ pub use definition::{
     Fencing, SagaDefinition, StepDefinition, StepKind,
 };
 pub use effect::{Broadcast, Call, Effect, REPORT_TIMEOUT, Via, next_wake, pending_effects};
+pub use live::{Live, LiveCommand, LiveStart, LiveStep, MAX_LEASE, MIN_LEASE, begin_live};
 pub use record::{Cause, Event, Phase, Record, Settlement};
-pub use replay::{definition_of, read_log, replay};
+pub use replay::{definition_of, read_log, replay, replay_live};
 pub use state::{Direction, Forward, Outcome, Saga, StepRun, Undo};
 pub use validate::{MAX_DEADLINE, MAX_STEPS, MAX_TIMEOUT, Violation};

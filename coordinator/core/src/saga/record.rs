@@ -6,9 +6,10 @@ use crate::answer::Failure;
 use crate::id::{Generation, Gid, StepName};
 use crate::log::{self, Logged, is_recorded_attempt};
 use crate::payload::Payload;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
 use super::definition::DefinitionHash;
+use super::live::LiveStep;
 
 pub use crate::log::Settlement;
 
@@ -37,7 +38,7 @@ pub struct Cause {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// Accepted. Always the first record.
@@ -52,6 +53,36 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline: Option<Timestamp>,
     },
+    /// A live saga is accepted. Always its first record.
+    LiveBegan {
+        /// The transaction.
+        gid: Gid,
+        /// What it does.
+        name: String,
+        /// What it is about.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        key: String,
+        /// Who runs its code.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        caller: String,
+        /// How long the caller may be silent.
+        lease: Millis,
+        /// When it turns back if it has not ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline: Option<Timestamp>,
+    },
+    /// A live saga has another step. It is called once this is durable.
+    StepAdded {
+        /// The step.
+        step: StepName,
+        /// The steps that it comes after.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        after: Vec<StepName>,
+        /// What to do.
+        asked: Box<LiveStep>,
+    },
+    /// The caller of a live saga was heard. Never stored: after a restart it is given its lease anew.
+    Heard,
     /// Taken up again by a coordinator that does not know what the one before
     /// had called: whatever could have been called may have run.
     Resumed {
@@ -164,6 +195,9 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Began { .. } => "began",
+            Self::LiveBegan { .. } => "live_began",
+            Self::StepAdded { .. } => "step_added",
+            Self::Heard => "heard",
             Self::Resumed { .. } => "resumed",
             Self::Called { .. } => "called",
             Self::StepSucceeded { .. } => "step_succeeded",
@@ -184,7 +218,8 @@ impl Event {
     #[must_use]
     pub fn step(&self) -> Option<&StepName> {
         match self {
-            Self::Called { step, .. }
+            Self::StepAdded { step, .. }
+            | Self::Called { step, .. }
             | Self::StepSucceeded { step, .. }
             | Self::StepRefused { step, .. }
             | Self::AttemptFailed { step, .. }
@@ -200,7 +235,7 @@ impl Event {
 impl Logged for Event {
     fn is_stored(&self) -> bool {
         match self {
-            Self::Called { .. } => false,
+            Self::Called { .. } | Self::Heard => false,
             Self::AttemptFailed {
                 attempt, retry_at, ..
             } => retry_at.is_none() || is_recorded_attempt(*attempt),

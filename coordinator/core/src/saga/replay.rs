@@ -7,6 +7,7 @@ use crate::log::{self, CorruptLog};
 use super::apply::apply;
 use super::decide::blank;
 use super::definition::{CompiledSaga, DefinitionHash};
+use super::live;
 use super::record::{Event, Phase, Record};
 use super::state::{Direction, Forward, Saga, StepRun};
 
@@ -33,6 +34,31 @@ pub fn definition_of(records: &[Record]) -> Result<&DefinitionHash, CorruptLog> 
     }
 }
 
+/// Folds the log of a live saga.
+///
+/// # Errors
+/// Says what is wrong with the log.
+pub fn replay_live(records: &[Record]) -> Result<Saga, CorruptLog> {
+    let first = records.first().ok_or(CorruptLog::Empty)?;
+    let Event::LiveBegan {
+        gid,
+        name,
+        key,
+        caller,
+        lease,
+        deadline,
+    } = &first.event
+    else {
+        return Err(CorruptLog::Misplaced {
+            number: 1,
+            kind: first.event.kind(),
+        });
+    };
+    let about = (key.clone(), caller.clone(), *lease);
+    let saga = live::blank_live(gid.clone(), name.clone(), *deadline, about, first.at);
+    fold(saga, records)
+}
+
 /// Folds a log into a saga.
 ///
 /// # Errors
@@ -45,45 +71,45 @@ pub fn replay(definition: &Arc<CompiledSaga>, records: &[Record]) -> Result<Saga
             found: definition.hash().0.to_string(),
         });
     }
-    let mut saga = None;
+    let Some(Record {
+        at,
+        event:
+            Event::Began {
+                gid,
+                input,
+                deadline,
+                ..
+            },
+        ..
+    }) = records.first()
+    else {
+        return Err(CorruptLog::Empty);
+    };
+    let definition = definition.clone();
+    let saga = blank(gid.clone(), definition, input.clone(), *deadline, *at);
+    fold(saga, records)
+}
+
+/// Folds all records, of which the first one began the saga.
+fn fold(mut saga: Saga, records: &[Record]) -> Result<Saga, CorruptLog> {
     for (ix, record) in records.iter().enumerate() {
-        let number = ix + 1;
-        if let Event::Began {
-            gid,
-            input,
-            deadline,
-            ..
-        } = &record.event
-        {
-            if ix > 0 {
-                return Err(CorruptLog::Misplaced {
-                    number,
-                    kind: record.event.kind(),
-                });
-            }
-            let mut first = blank(
-                gid.clone(),
-                definition.clone(),
-                input.clone(),
-                *deadline,
-                record.at,
-            );
-            apply(&mut first, record);
-            saga = Some(first);
-            continue;
+        if ix > 0 {
+            check(&saga, ix + 1, record)?;
         }
-        let Some(saga) = saga.as_mut() else {
-            return Err(CorruptLog::Empty);
-        };
-        check(saga, number, record)?;
-        apply(saga, record);
+        apply(&mut saga, record);
     }
-    saga.ok_or(CorruptLog::Empty)
+    Ok(saga)
 }
 
 /// Every step named must exist, and nothing happens after the end.
 fn check(saga: &Saga, number: usize, record: &Record) -> Result<(), CorruptLog> {
     let kind = record.event.kind();
+    if let Event::StepAdded { step, after, asked } = &record.event {
+        let problem = live::why_not(saga, step, after, asked);
+        return problem.map_or(Ok(()), |problem| {
+            Err(CorruptLog::Invalid { number, problem })
+        });
+    }
     let in_doubt = match &record.event {
         Event::TurnedBack { in_doubt, .. } => in_doubt.as_slice(),
         _ => &[],
@@ -115,12 +141,21 @@ fn fits(saga: &Saga, event: &Event) -> bool {
         saga.steps.get(ix)
     });
     match event {
-        Event::Began { .. } | Event::Called { .. } => false,
+        Event::Began { .. }
+        | Event::LiveBegan { .. }
+        | Event::StepAdded { .. }
+        | Event::Called { .. }
+        | Event::Heard => false,
         Event::Resumed { generation } => *generation > saga.generation,
         Event::RetryRequested | Event::Forced { .. } => true,
         Event::TurnedBack { .. } => forward,
         Event::Succeeded { .. } => {
-            forward && steps.all(|run| matches!(run.forward, Forward::Succeeded { .. }))
+            let is_done = |run: &StepRun| match run.forward {
+                Forward::Succeeded { .. } => true,
+                Forward::Refused => saga.live.is_some(),
+                _ => false,
+            };
+            forward && steps.all(is_done)
         }
         Event::Compensated => !forward && steps.all(StepRun::is_settled),
         Event::StepSucceeded { .. } | Event::StepRefused { .. } => run.is_some_and(is_open),

@@ -9,6 +9,7 @@ use crate::public_state::PublicState;
 use crate::time::Timestamp;
 
 use super::definition::{CompiledSaga, CompiledStep, StepKind};
+use super::live::Live;
 use super::record::{Cause, Settlement};
 
 /// A saga instance. Only [`super::apply`] changes it.
@@ -24,6 +25,8 @@ pub struct Saga {
     pub(super) last_record: RecordNo,
     pub(super) direction: Direction,
     pub(super) steps: Vec<StepRun>,
+    /// What only a live saga has.
+    pub(super) live: Option<Box<Live>>,
 }
 
 /// Which way a saga goes.
@@ -192,6 +195,12 @@ impl Saga {
     #[must_use]
     pub fn steps(&self) -> &[StepRun] {
         &self.steps
+    }
+
+    /// What a live saga has beside; `None`: it runs from a definition.
+    #[must_use]
+    pub fn live(&self) -> Option<&Live> {
+        self.live.as_deref()
     }
 
     /// The first failure, if it turned back.

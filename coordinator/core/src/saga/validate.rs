@@ -38,7 +38,7 @@ pub struct Violation {
 }
 
 impl Violation {
-    pub(super) fn new(
+    pub(crate) fn new(
         field: impl Into<String>,
         code: &'static str,
         message: impl Into<String>,

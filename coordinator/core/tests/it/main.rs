@@ -6,6 +6,7 @@ mod doubts;
 mod filter;
 mod golden;
 mod half;
+mod live;
 mod planted_bugs;
 mod random_worlds;
 mod rules;

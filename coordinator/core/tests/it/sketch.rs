@@ -84,6 +84,11 @@ impl Run {
     pub(crate) fn begin(definition: &Arc<CompiledSaga>, input: Payload) -> Self {
         let now = Timestamp(1_000_000);
         let (saga, decision) = begin(Gid::new("g").unwrap(), definition.clone(), input, None, now);
+        Self::of(saga, decision, now)
+    }
+
+    /// A saga that has just begun.
+    pub(crate) fn of(saga: Saga, decision: Decision, now: Timestamp) -> Self {
         let mut run = Self {
             saga,
             now,

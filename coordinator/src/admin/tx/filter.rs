@@ -10,6 +10,8 @@ pub(super) enum KindArg {
     Saga,
     /// Branches that are tried, then all confirmed or all cancelled
     Tcc,
+    /// Steps decided by code in the caller while it runs
+    Live,
 }
 
 impl KindArg {
@@ -18,6 +20,7 @@ impl KindArg {
         i32::from(match self {
             Self::Saga => TransactionKind::Saga,
             Self::Tcc => TransactionKind::Tcc,
+            Self::Live => TransactionKind::Live,
         })
     }
 }

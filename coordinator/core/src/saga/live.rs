@@ -1,0 +1,474 @@
+//! A live saga: code in the caller decides, while it runs, which step comes next.
+//!
+//! It is a saga whose definition grows. Each step is recorded before it is called; from
+//! then on it is a step like any other, so everything that holds on the way back holds here too.
+//! What differs on the way forward:
+//!
+//! - A step comes after the steps that had succeeded when it was asked for; what is under way
+//!   at that time is parallel to it. So undoing goes in the reverse of what happened.
+//! - A refused step does not turn the saga back: the caller hears of it and decides.
+//! - It ends well when the caller says so, and turns back when the caller says so or is not
+//!   heard for as long as its lease.
+//! - There is no point of no return: only the caller knows what would come behind it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::answer::Failure;
+use crate::dag::StepIx;
+use crate::id::{Gid, RecordNo, StepName, check_name};
+use crate::payload::Payload;
+use crate::retry::RetryPolicy;
+use crate::target::Target;
+use crate::time::{Millis, Timestamp};
+
+use super::decide::{Decision, Draft, Rejected, advance, blank};
+use super::definition::{
+    Body, CompensateVia, CompiledSaga, CompiledStep, Fencing, StepDefinition, StepKind,
+};
+use super::effect::Effect;
+use super::record::Event;
+use super::state::{Direction, Forward, Outcome, Saga, StepRun};
+use super::validate::{MAX_DEADLINE, MAX_STEPS, MAX_TIMEOUT, Violation};
+
+/// Shortest time that a caller may be silent.
+pub const MIN_LEASE: Millis = Millis(100);
+/// Longest time that a caller may be silent.
+pub const MAX_LEASE: Millis = Millis::from_secs(3_600);
+/// Longest key, and longest name of a caller, in bytes.
+const MAX_LABEL_BYTES: usize = 128;
+
+/// A live saga to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveStart {
+    /// Its id.
+    pub gid: Gid,
+    /// What it does, as in lists.
+    pub name: String,
+    /// What it is about, for people; may be empty.
+    pub key: String,
+    /// Who runs its code: a start that is repeated by somebody else is no repetition.
+    pub caller: String,
+    /// How long the caller may be silent before everything is undone.
+    pub lease: Millis,
+    /// Time until it turns back if it has not ended.
+    pub deadline: Option<Millis>,
+}
+
+/// What a live saga has beside what every saga has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    pub(super) key: String,
+    pub(super) caller: String,
+    pub(super) lease: Millis,
+    pub(super) lease_until: Timestamp,
+}
+
+/// A step as its caller asks for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LiveStep {
+    /// Where it is sent.
+    pub target: Target,
+    /// Where its compensation is sent, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensation: Option<Target>,
+    /// What it is sent, as it is: nothing in it is a reference.
+    pub input: Payload,
+    /// Bound of one call.
+    pub timeout: Millis,
+    /// Retries of the step.
+    pub retry: RetryPolicy,
+    /// Retries of its compensation.
+    pub undo_retry: RetryPolicy,
+    /// What its participant promises.
+    pub fencing: Fencing,
+    /// How its compensation travels.
+    pub compensate_via: CompensateVia,
+}
+
+/// What the caller of a live saga says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LiveCommand {
+    /// It wants a step, or wants to know what became of one that it asked for before.
+    Step {
+        /// Unique in the saga.
+        name: StepName,
+        /// What to do.
+        step: LiveStep,
+    },
+    /// It is still there.
+    Heartbeat,
+    /// Its code has come to a good end.
+    Complete {
+        /// What that answered.
+        output: Payload,
+    },
+    /// Everything is to be undone.
+    Fail {
+        /// The step that was the reason, if one was.
+        step: Option<StepName>,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+impl LiveStart {
+    /// Every rule that it breaks, with the field at fault.
+    #[must_use]
+    pub fn check(&self) -> Vec<Violation> {
+        let mut wrong = Vec::new();
+        if let Err(bad) = check_name(&self.name) {
+            wrong.push(Violation::new("name", "NAME_INVALID", bad.to_string()));
+        }
+        for (field, text) in [("key", &self.key), ("caller", &self.caller)] {
+            if text.len() > MAX_LABEL_BYTES || text.chars().any(char::is_control) {
+                let message = format!("must be at most {MAX_LABEL_BYTES} bytes of plain text");
+                wrong.push(Violation::new(field, "TEXT_INVALID", message));
+            }
+        }
+        if self.lease < MIN_LEASE || self.lease > MAX_LEASE {
+            let message = format!("is {}, must be {MIN_LEASE} to {MAX_LEASE}", self.lease);
+            wrong.push(Violation::new("lease", "DURATION_INVALID", message));
+        }
+        if let Some(span) = self.deadline
+            && (span.0 == 0 || span > MAX_DEADLINE)
+        {
+            let message = format!("is {span}, must be 1ms to 366 days");
+            wrong.push(Violation::new("deadline", "DURATION_INVALID", message));
+        }
+        wrong
+    }
+
+    /// What differs between a saga and a start with the same id. Who calls is
+    /// not compared: see [`Live::caller`].
+    #[must_use]
+    pub fn difference(&self, saga: &Saga) -> Option<&'static str> {
+        let Some(live) = saga.live() else {
+            return Some("kind");
+        };
+        let deadline = saga.deadline().map(|at| at.since(saga.began_at()));
+        let parts = [
+            (saga.definition().definition().name == self.name, "name"),
+            (live.key == self.key, "key"),
+            (live.lease == self.lease, "lease"),
+            (deadline == self.deadline, "deadline"),
+        ];
+        let found = parts.into_iter().find(|(same, _)| !same);
+        found.map(|(_, what)| what)
+    }
+}
+
+impl Live {
+    /// What it is about, for people.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+    /// Who runs its code.
+    #[must_use]
+    pub fn caller(&self) -> &str {
+        &self.caller
+    }
+    /// How long the caller may be silent.
+    #[must_use]
+    pub fn lease(&self) -> Millis {
+        self.lease
+    }
+    /// Until when it may be silent this time.
+    #[must_use]
+    pub fn lease_until(&self) -> Timestamp {
+        self.lease_until
+    }
+}
+
+impl LiveStep {
+    /// Every rule that it breaks, with the field at fault.
+    #[must_use]
+    pub fn check(&self) -> Vec<Violation> {
+        let mut wrong = Vec::new();
+        if self.timeout.0 == 0 || self.timeout > MAX_TIMEOUT {
+            let message = format!("is {}, must be 1ms to 24h", self.timeout);
+            wrong.push(Violation::new("timeout", "DURATION_INVALID", message));
+        }
+        for (policy, field) in [(&self.retry, "retry"), (&self.undo_retry, "undo_retry")] {
+            for (part, message) in policy.check() {
+                let field = format!("{field}.{part}");
+                wrong.push(Violation::new(field, "RETRY_INVALID", message));
+            }
+        }
+        let to_plain = matches!(self.compensation, Some(Target::Grpc { .. }));
+        let problem = match self.compensate_via {
+            CompensateVia::Call => None,
+            CompensateVia::Queue if to_plain => {
+                Some("a message reaches a registered service only, not a plain gRPC method")
+            }
+            CompensateVia::Queue => None,
+            CompensateVia::Broadcast => Some("a live saga has no cancel message to broadcast"),
+        };
+        if let Some(problem) = problem {
+            let code = "COMPENSATE_VIA_INVALID";
+            wrong.push(Violation::new("compensate_via", code, problem));
+        }
+        wrong
+    }
+
+    /// What differs from a step of the same name that was asked for before.
+    fn difference(&self, step: &CompiledStep) -> Option<&'static str> {
+        let input = matches!(&step.input, Body::Fixed(input) if *input == self.input);
+        let parts = [
+            (*step.target == self.target, "target"),
+            (
+                step.compensation.as_deref() == self.compensation.as_ref(),
+                "compensation",
+            ),
+            (input, "input"),
+            (step.timeout == self.timeout, "timeout"),
+            (step.retry == self.retry, "retry"),
+            (step.undo_retry == self.undo_retry, "undo_retry"),
+            (step.fencing == self.fencing, "fencing"),
+            (step.compensate_via == self.compensate_via, "compensate_via"),
+        ];
+        let found = parts.into_iter().find(|(same, _)| !same);
+        found.map(|(_, what)| what)
+    }
+
+    fn compiled(&self, name: &StepName) -> CompiledStep {
+        CompiledStep {
+            name: name.clone(),
+            target: Arc::new(self.target.clone()),
+            compensation: self.compensation.clone().map(Arc::new),
+            kind: StepKind::Compensable,
+            fencing: self.fencing,
+            timeout: self.timeout,
+            retry: self.retry,
+            undo_retry: self.undo_retry,
+            compensate_via: self.compensate_via,
+            input: Body::Fixed(self.input.clone()),
+            consumes: Vec::new(),
+        }
+    }
+
+    fn definition(&self, name: &StepName, after: &[StepName]) -> StepDefinition {
+        StepDefinition {
+            name: name.to_string(),
+            target: self.target.to_string(),
+            compensation: self.compensation.as_ref().map(ToString::to_string),
+            after: after.iter().map(ToString::to_string).collect(),
+            kind: StepKind::Compensable,
+            input: Some(self.input.clone()),
+            timeout: self.timeout,
+            retry: self.retry,
+            undo_retry: self.undo_retry,
+            fencing: self.fencing,
+            compensate_via: Some(self.compensate_via),
+        }
+    }
+}
+
+/// Begins a live saga.
+///
+/// # Errors
+/// Every rule that the start breaks.
+pub fn begin_live(start: LiveStart, now: Timestamp) -> Result<(Saga, Decision), Vec<Violation>> {
+    let wrong = start.check();
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    let LiveStart {
+        gid,
+        name,
+        key,
+        caller,
+        lease,
+        deadline,
+    } = start;
+    let deadline = deadline.map(|span| now + span);
+    let began = Event::LiveBegan {
+        gid: gid.clone(),
+        name: name.clone(),
+        key: key.clone(),
+        caller: caller.clone(),
+        lease,
+        deadline,
+    };
+    let mut saga = blank_live(gid, name, deadline, (key, caller, lease), now);
+    let mut draft = Draft::new(&mut saga, now);
+    draft.record(began);
+    draft.effects.push(Effect::Accept { after: RecordNo(1) });
+    advance(&mut draft);
+    let decision = draft.decided();
+    Ok((saga, decision))
+}
+
+/// A live saga before its first record; `about`: key, caller and lease.
+pub(super) fn blank_live(
+    gid: Gid,
+    name: String,
+    deadline: Option<Timestamp>,
+    about: (String, String, Millis),
+    now: Timestamp,
+) -> Saga {
+    let (key, caller, lease) = about;
+    let definition = Arc::new(CompiledSaga::growing(name));
+    let mut saga = blank(gid, definition, Payload::null(), deadline, now);
+    saga.live = Some(Box::new(Live {
+        key,
+        caller,
+        lease,
+        lease_until: now + lease,
+    }));
+    saga
+}
+
+/// Takes in what the caller says.
+pub(super) fn said(draft: &mut Draft<'_>, command: LiveCommand) -> Result<(), Rejected> {
+    if draft.saga.live.is_none() {
+        return Err(Rejected::NotLive);
+    }
+    if let LiveCommand::Fail { step, failure } = command {
+        // Whoever repeats it was heard the first time.
+        if draft.saga.direction == Direction::Forward {
+            let known = |step: &StepName| draft.saga.definition.position(step.as_str()).is_some();
+            let step = step.filter(known);
+            draft.turn_back(step, failure);
+        }
+        return Ok(());
+    }
+    if let Some(cause) = draft.saga.cause() {
+        return Err(Rejected::TurnedBack(cause.failure.clone()));
+    }
+    if draft.saga.deadline.is_some_and(|at| at <= draft.now) {
+        return Err(Rejected::DeadlinePassed);
+    }
+    match command {
+        LiveCommand::Step { name, step } => add_or_find(draft, name, step)?,
+        LiveCommand::Complete { output } => return complete(draft, output),
+        LiveCommand::Heartbeat | LiveCommand::Fail { .. } => {}
+    }
+    draft.record(Event::Heard);
+    Ok(())
+}
+
+/// What a caller hears that says something after the end: what it asks for was
+/// decided, or it is too late.
+pub(super) fn said_after_end(saga: &Saga, command: &LiveCommand) -> Result<Decision, Rejected> {
+    if saga.live.is_none() {
+        return Err(Rejected::NotLive);
+    }
+    let Direction::Ended { outcome, cause, .. } = &saga.direction else {
+        return Err(Rejected::Stale);
+    };
+    match (command, outcome, cause) {
+        (LiveCommand::Complete { .. }, Outcome::Succeeded { .. }, _)
+        | (LiveCommand::Fail { .. }, Outcome::Compensated, _) => Ok(Decision::default()),
+        (_, Outcome::Compensated, Some(cause)) => Err(Rejected::TurnedBack(cause.failure.clone())),
+        _ => Err(Rejected::Ended),
+    }
+}
+
+fn add_or_find(draft: &mut Draft<'_>, name: StepName, step: LiveStep) -> Result<(), Rejected> {
+    if let Some(ix) = draft.saga.definition.position(name.as_str()) {
+        return match step.difference(&draft.saga.definition.steps()[ix]) {
+            None => Ok(()),
+            Some(difference) => Err(Rejected::StepDiffers {
+                step: name.to_string(),
+                difference,
+            }),
+        };
+    }
+    if draft.saga.steps.len() >= MAX_STEPS {
+        return Err(Rejected::TooManySteps);
+    }
+    if let Some(wrong) = step.check().first() {
+        return Err(Rejected::StepInvalid(wrong.to_string()));
+    }
+    let after = last_succeeded(draft.saga);
+    draft.record(Event::StepAdded {
+        step: name,
+        after,
+        asked: Box::new(step),
+    });
+    Ok(())
+}
+
+/// The steps that have succeeded and that no other such step comes after.
+fn last_succeeded(saga: &Saga) -> Vec<StepName> {
+    let succeeded = |ix: &StepIx| matches!(saga.steps[*ix].forward, Forward::Succeeded { .. });
+    let dag = saga.definition.dag();
+    let all: Vec<StepIx> = (0..saga.steps.len()).filter(succeeded).collect();
+    let last = all
+        .iter()
+        .filter(|&&ix| !all.iter().any(|&later| dag.is_ancestor(ix, later)));
+    last.map(|&ix| saga.definition.steps()[ix].name.clone())
+        .collect()
+}
+
+fn complete(draft: &mut Draft<'_>, output: Payload) -> Result<(), Rejected> {
+    let steps = draft.saga.definition.steps();
+    let runs = steps.iter().zip(&draft.saga.steps);
+    let open = runs.filter(|(_, run)| !is_known(run));
+    let open: Vec<StepName> = open.map(|(step, _)| step.name.clone()).collect();
+    if !open.is_empty() {
+        return Err(Rejected::StepsOpen(open));
+    }
+    draft.record(Event::Succeeded { output });
+    draft.finish();
+    Ok(())
+}
+
+/// It has succeeded, or nothing of it remains.
+pub(super) fn is_known(run: &StepRun) -> bool {
+    matches!(run.forward, Forward::Succeeded { .. } | Forward::Refused)
+}
+
+/// Why a live saga turns back that has not been heard of, if it has to.
+pub(super) fn lease_lost(saga: &Saga, now: Timestamp) -> Option<Failure> {
+    let live = saga.live.as_deref()?;
+    (live.lease_until <= now).then(|| {
+        let message = format!("nothing was heard of the caller for {}", live.lease);
+        Failure::new("CALLER_LOST", message)
+    })
+}
+
+/// The caller was heard, or is given the time to make itself heard.
+pub(super) fn heard(saga: &mut Saga, at: Timestamp) {
+    if let Some(live) = saga.live.as_deref_mut() {
+        live.lease_until = live.lease_until.max(at + live.lease);
+    }
+}
+
+/// Folds a new step into the saga.
+pub(super) fn add(saga: &mut Saga, name: &StepName, after: &[StepName], asked: &LiveStep) {
+    let before = after.iter();
+    let before = before.filter_map(|step| saga.definition.position(step.as_str()));
+    let before = before.collect();
+    // Nobody else holds it, as a rule: a copy is made only while somebody looks at the saga.
+    let definition = Arc::make_mut(&mut saga.definition);
+    definition.grow(asked.compiled(name), asked.definition(name, after), before);
+    let mut run = StepRun::new();
+    run.recorded = saga.last_record;
+    saga.steps.push(run);
+}
+
+/// What makes a new step impossible at this place of a log.
+pub(super) fn why_not(
+    saga: &Saga,
+    name: &StepName,
+    after: &[StepName],
+    asked: &LiveStep,
+) -> Option<String> {
+    let unknown = |step: &&StepName| saga.definition.position(step.as_str()).is_none();
+    if saga.live.is_none() || saga.direction != Direction::Forward {
+        Some(format!("step {name:?}, though no step can be added here"))
+    } else if saga.definition.position(name.as_str()).is_some() {
+        Some(format!("step {name:?} a second time"))
+    } else if saga.steps.len() >= MAX_STEPS {
+        Some(format!("more than {MAX_STEPS} steps"))
+    } else if let Some(step) = after.iter().find(unknown) {
+        Some(format!("step {name:?} after {step:?}, which there is not"))
+    } else {
+        asked.check().first().map(ToString::to_string)
+    }
+}
