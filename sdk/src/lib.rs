@@ -101,6 +101,7 @@
 //! - [`Saga`], [`Val`], `wire!`: sagas in code, typed data between their steps;
 //! - [`Client`], [`Run`], [`Outcome`]: starts sagas and follows them;
 //! - [`Client::tcc`], [`TccRef`], [`tcc`]: branches that are held first, then confirmed or cancelled;
+//! - [`Client::saga`], [`live`]: sagas whose next step is decided by code while they run;
 //! - [`Client::publish`], [`NewMessage`]: publishes messages;
 //! - [`ServiceBuilder::on_message`], [`Message`], [`Subscription`]: handles them, each once;
 //! - [`outbox`], [`Conn::publish`]: publishes together with a local transaction;
@@ -121,6 +122,7 @@ pub mod conn;
 mod consumer;
 pub mod consumer_log;
 pub mod half;
+pub mod live;
 pub mod message;
 pub mod outbox;
 pub mod participant;
@@ -140,6 +142,7 @@ pub use futures_util::future::BoxFuture;
 pub use half::{
     ExternalHalfRef, HalfCx, HalfError, HalfRef, HalfVerdict, NewHalf, Producer, RunningProducer,
 };
+pub use live::{LiveTx, NewLiveSaga, NextLiveStep};
 pub use message::{
     Dedupe, ExternalMessage, LocalMessage, Message, MessageBody, MessageCx, MessageError,
     NewMessage, Raw, Subscription,

@@ -22,7 +22,7 @@ const SIGNS_PER_LEASE: u32 = 3;
 
 impl Engine {
     /// Begins a live saga; returns once that is durable. Begun again by the same
-    /// caller, or when it has ended, it is returned as it stands.
+    /// caller, or when it goes forward no more, it is returned as it stands.
     ///
     /// # Errors
     /// [`Rejected::AlreadyRunning`] while another caller runs it;
@@ -39,7 +39,7 @@ impl Engine {
         let started = self.born(Birth::Live(start)).await?;
         let of_another = |saga: &Saga| saga.live().is_some_and(|live| live.caller() != caller);
         match started.view.transaction.saga() {
-            Some(saga) if !saga.is_ended() && of_another(saga) => {
+            Some(saga) if goes_forward(saga) && of_another(saga) => {
                 Err(rejected(Rejected::AlreadyRunning))
             }
             _ => Ok(started),

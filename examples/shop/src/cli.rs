@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 
 use crate::role::{
-    FrontArgs, ProbeArgs, ProviderArgs, RabbitMqArgs, ReconcileArgs, ResendArgs, SamplesArgs,
-    ServiceArgs,
+    BuyArgs, FrontArgs, ProbeArgs, ProviderArgs, RabbitMqArgs, ReconcileArgs, ResendArgs,
+    SamplesArgs, ServiceArgs,
 };
 use crate::runner::RunArgs;
 
@@ -38,6 +38,8 @@ pub enum Command {
     Service(ServiceArgs),
     /// Run the shop's front
     Front(FrontArgs),
+    /// Buy something with a live saga, as a customer's own process
+    Buy(BuyArgs),
     /// Create the tables of all services and add the sample data, where they are missing
     Samples(SamplesArgs),
     /// Send again what a service's outbox holds as failed

@@ -15,6 +15,7 @@ pub mod front;
 pub mod holds;
 mod http;
 pub mod invariants;
+pub mod live;
 pub mod proto;
 pub mod provider;
 pub mod role;

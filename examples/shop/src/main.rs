@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use shop::cli::{Cli, Command, CoordinatorArgs};
 use shop::role::{
-    exit_with_stdin, run_front, run_probe, run_provider, run_rabbitmq, run_reconcile, run_resend,
-    run_samples, run_service,
+    exit_with_stdin, run_buy, run_front, run_probe, run_provider, run_rabbitmq, run_reconcile,
+    run_resend, run_samples, run_service,
 };
 use shop::runner::{self, Verdict};
 use tracing_subscriber::EnvFilter;
@@ -33,6 +33,10 @@ fn main() -> ExitCode {
         }),
         Some(Command::Front(args)) => on_runtime(async {
             run_front(args).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Some(Command::Buy(args)) => on_runtime(async {
+            run_buy(args).await?;
             Ok(ExitCode::SUCCESS)
         }),
         Some(Command::Samples(args)) => on_runtime(async {

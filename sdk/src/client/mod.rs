@@ -23,21 +23,22 @@ use amends_proto::v1::{
 };
 use serde::Serialize;
 
+pub(crate) use call::{Attempt, Budget, repeat};
 pub use error::{ClientError, FieldViolation};
 pub(crate) use halves::HALF_DECIDED;
 pub use messages::{MAX_PUBLISHED_AT_ONCE, Published};
 pub use run::{Outcome, Run};
+pub(crate) use run::{known, outcome};
 pub use start::{Gid, Start, Startable};
 pub(crate) use tccs::no_branch;
 
 use crate::access::{Access, Wire};
 use crate::saga::Saga;
-use call::{Attempt, Budget, repeat};
 
 /// How long a call is repeated while the coordinator cannot be reached.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
 /// Of one answer; lists of large transactions are the largest.
-const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// A connection to a coordinator. Cheap to clone; clones share it.
 #[derive(Clone, Debug)]
@@ -241,6 +242,10 @@ impl Client {
 
     pub(crate) fn patience(&self) -> Duration {
         self.patience
+    }
+
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.wire
     }
 
     pub(crate) fn sagas(&self) -> SagaServiceClient<Wire> {

@@ -24,7 +24,7 @@ pub enum CompensateVia {
 }
 
 impl CompensateVia {
-    pub(super) fn to_proto(self) -> v1::CompensateVia {
+    pub(crate) fn to_proto(self) -> v1::CompensateVia {
         match self {
             Self::Queue => v1::CompensateVia::Queue,
             Self::Call => v1::CompensateVia::Call,

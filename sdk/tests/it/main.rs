@@ -28,6 +28,8 @@ mod half_producers;
 #[cfg(feature = "macros")]
 mod half_service;
 mod halves;
+mod live;
+mod live_fake;
 mod outbox;
 mod participant;
 mod points;

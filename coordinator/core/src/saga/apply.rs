@@ -24,8 +24,7 @@ pub fn apply(saga: &mut Saga, record: &Record) {
         Event::Heard => live::heard(saga, record.at),
         Event::Resumed { generation } => {
             saga.generation = *generation;
-            // Nobody could hear the caller meanwhile.
-            live::heard(saga, record.at);
+            live::resumed(saga, record.at);
             resume(saga, record.at);
         }
         Event::TurnedBack { cause, in_doubt } => turn_back(saga, cause, in_doubt),
@@ -204,9 +203,10 @@ fn could_have_been_called(saga: &Saga, ix: usize) -> bool {
         .iter()
         .all(|&earlier| succeeded(earlier) || may_have_succeeded(&saga.steps[earlier]));
     let waits_for_log = step.kind != StepKind::Compensable;
+    // The caller of a live saga has decided when.
+    let may_go = saga.live.is_some() || seemingly_done && (all_recorded || !waits_for_log);
     saga.steps[ix].forward == Forward::Pending
-        && seemingly_done
-        && (all_recorded || !waits_for_log)
+        && may_go
         && step.consumes.iter().all(|&earlier| succeeded(earlier))
 }
 

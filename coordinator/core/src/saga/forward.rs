@@ -151,6 +151,9 @@ fn failed(draft: &mut Draft<'_>, ix: StepIx, attempt: u32, failure: Failure, pat
 fn is_due(saga: &Saga, ix: StepIx, now: Timestamp) -> bool {
     match saga.steps[ix].forward {
         Forward::Pending => {
+            if saga.live.is_some() {
+                return true;
+            }
             let before = saga.definition.dag().before(ix);
             before
                 .iter()

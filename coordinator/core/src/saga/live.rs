@@ -5,7 +5,8 @@
 //! What differs on the way forward:
 //!
 //! - A step comes after the steps that had succeeded when it was asked for; what is under way
-//!   at that time is parallel to it. So undoing goes in the reverse of what happened.
+//!   at that time is parallel to it. That order is for the way back, which goes in the reverse of
+//!   what happened; forward, the step is called at once.
 //! - A refused step does not turn the saga back: the caller hears of it and decides.
 //! - It ends well when the caller says so, and turns back when the caller says so or is not
 //!   heard for as long as its lease.
@@ -63,6 +64,8 @@ pub struct Live {
     pub(super) caller: String,
     pub(super) lease: Millis,
     pub(super) lease_until: Timestamp,
+    /// So many steps were there when the saga was taken up last.
+    pub(super) resumed: usize,
 }
 
 /// A step as its caller asks for it.
@@ -180,6 +183,11 @@ impl Live {
     #[must_use]
     pub fn lease_until(&self) -> Timestamp {
         self.lease_until
+    }
+    /// So many steps were there when it was taken up last.
+    #[must_use]
+    pub fn steps_when_resumed(&self) -> usize {
+        self.resumed
     }
 }
 
@@ -318,6 +326,7 @@ pub(super) fn blank_live(
         caller,
         lease,
         lease_until: now + lease,
+        resumed: 0,
     }));
     saga
 }
@@ -343,7 +352,7 @@ pub(super) fn said(draft: &mut Draft<'_>, command: LiveCommand) -> Result<(), Re
         return Err(Rejected::DeadlinePassed);
     }
     match command {
-        LiveCommand::Step { name, step } => add_or_find(draft, name, step)?,
+        LiveCommand::Step { name, step } => return add_or_find(draft, name, step),
         LiveCommand::Complete { output } => return complete(draft, output),
         LiveCommand::Heartbeat | LiveCommand::Fail { .. } => {}
     }
@@ -371,7 +380,10 @@ pub(super) fn said_after_end(saga: &Saga, command: &LiveCommand) -> Result<Decis
 fn add_or_find(draft: &mut Draft<'_>, name: StepName, step: LiveStep) -> Result<(), Rejected> {
     if let Some(ix) = draft.saga.definition.position(name.as_str()) {
         return match step.difference(&draft.saga.definition.steps()[ix]) {
-            None => Ok(()),
+            None => {
+                draft.record(Event::Heard);
+                Ok(())
+            }
             Some(difference) => Err(Rejected::StepDiffers {
                 step: name.to_string(),
                 difference,
@@ -384,7 +396,7 @@ fn add_or_find(draft: &mut Draft<'_>, name: StepName, step: LiveStep) -> Result<
     if let Some(wrong) = step.check().first() {
         return Err(Rejected::StepInvalid(wrong.to_string()));
     }
-    let after = last_succeeded(draft.saga);
+    let after = steps_before_a_new_one(draft.saga);
     draft.record(Event::StepAdded {
         step: name,
         after,
@@ -393,11 +405,18 @@ fn add_or_find(draft: &mut Draft<'_>, name: StepName, step: LiveStep) -> Result<
     Ok(())
 }
 
-/// The steps that have succeeded and that no other such step comes after.
-fn last_succeeded(saga: &Saga) -> Vec<StepName> {
-    let succeeded = |ix: &StepIx| matches!(saga.steps[*ix].forward, Forward::Succeeded { .. });
+/// The steps of which the caller may know that they succeeded, without those that
+/// others of them come after. An answer may have been told before it was durable, and
+/// forgotten in a crash: what was open at a restart counts too.
+fn steps_before_a_new_one(saga: &Saga) -> Vec<StepName> {
+    let resumed = saga.live.as_ref().map_or(0, |live| live.resumed);
+    let may_be_known = |ix: &StepIx| match saga.steps[*ix].forward {
+        Forward::Succeeded { .. } => true,
+        Forward::Refused => false,
+        _ => *ix < resumed,
+    };
     let dag = saga.definition.dag();
-    let all: Vec<StepIx> = (0..saga.steps.len()).filter(succeeded).collect();
+    let all: Vec<StepIx> = (0..saga.steps.len()).filter(may_be_known).collect();
     let last = all
         .iter()
         .filter(|&&ix| !all.iter().any(|&later| dag.is_ancestor(ix, later)));
@@ -436,6 +455,15 @@ pub(super) fn lease_lost(saga: &Saga, now: Timestamp) -> Option<Failure> {
 pub(super) fn heard(saga: &mut Saga, at: Timestamp) {
     if let Some(live) = saga.live.as_deref_mut() {
         live.lease_until = live.lease_until.max(at + live.lease);
+    }
+}
+
+/// Taken up by a coordinator that could not hear the caller before.
+pub(super) fn resumed(saga: &mut Saga, at: Timestamp) {
+    heard(saga, at);
+    let steps = saga.steps.len();
+    if let Some(live) = saga.live.as_deref_mut() {
+        live.resumed = steps;
     }
 }
 

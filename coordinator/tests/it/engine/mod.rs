@@ -4,6 +4,7 @@ mod acting;
 mod beginning;
 mod faults;
 mod flaky;
+mod live;
 mod restart;
 mod script;
 mod sleeping;

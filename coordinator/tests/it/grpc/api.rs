@@ -199,7 +199,7 @@ pub(super) fn json(text: &str) -> Option<v1::Payload> {
     })
 }
 
-fn quick() -> Option<v1::RetryPolicy> {
+pub(super) fn quick() -> Option<v1::RetryPolicy> {
     Some(v1::RetryPolicy {
         max_attempts: 100,
         initial_backoff: Duration::from_millis(1).try_into().ok(),

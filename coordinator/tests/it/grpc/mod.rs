@@ -4,6 +4,7 @@ mod acting;
 mod api;
 mod definitions;
 mod guarding;
+mod live;
 mod looking;
 mod messages;
 mod participants;

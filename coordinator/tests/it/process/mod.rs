@@ -4,6 +4,7 @@ mod audit;
 mod halves;
 mod kill;
 pub(crate) mod ledger;
+mod live;
 mod messages;
 mod refuse;
 mod serve;

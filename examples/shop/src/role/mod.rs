@@ -5,6 +5,7 @@
 //! Ctrl-C and SIGTERM, and with `--until-stdin-ends` when its standard input
 //! does, so that it cannot outlive the process that started it.
 
+mod buy;
 mod coordinator;
 mod end;
 mod front;
@@ -20,6 +21,7 @@ mod service;
 use std::io::Write;
 use std::path::PathBuf;
 
+pub use buy::{BuyArgs, run_buy};
 pub use coordinator::CoordinatorAt;
 pub use end::{exit_with_stdin, the_end};
 pub use front::{FrontArgs, run_front};

@@ -228,6 +228,32 @@ fn after_a_restart_the_caller_has_its_lease_anew() {
 }
 
 #[test]
+fn what_was_open_at_a_restart_may_be_what_a_later_step_rests_on() {
+    let mut run = begun(start());
+    run.command(asks("a")).unwrap();
+    run.command(asks("b")).unwrap();
+    // Both are done, and the caller has heard it; the coordinator dies before it has written that down.
+    let log = read_log([write_records(&run.log).as_str()]).unwrap();
+    run.saga = replay_live(&log).unwrap();
+    run.calls.clear();
+    run.command(Command::Resume {
+        generation: Generation(2),
+    })
+    .unwrap();
+    run.command(asks("c")).unwrap();
+    assert_eq!(
+        run.under_way(),
+        ["do a", "do b", "do c"],
+        "it need not wait"
+    );
+    for name in ["a", "b", "c"] {
+        run.answer(name, ok());
+    }
+    run.command(fails(None)).unwrap();
+    assert_eq!(run.under_way(), ["undo c"]);
+}
+
+#[test]
 fn the_deadline_and_an_operator_turn_it_back_too() {
     let mut run = begun(LiveStart {
         deadline: Some(Millis(700)),

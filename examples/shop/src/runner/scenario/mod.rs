@@ -3,6 +3,7 @@
 mod buy;
 mod crash;
 mod crowd;
+mod live;
 mod mail;
 mod order;
 mod pay;
@@ -23,7 +24,7 @@ pub(super) struct Scenario {
 }
 
 /// All of them.
-pub(super) static ALL: [Scenario; 25] = [
+pub(super) static ALL: [Scenario; 28] = [
     Scenario {
         name: "order",
         title: "An order with a coupon and a part from the balance",
@@ -148,6 +149,21 @@ pub(super) static ALL: [Scenario; 25] = [
         name: "buy-coordinator-dies",
         title: "The coordinator is killed while it calls tries",
         play: |stage| Box::pin(buy::coordinator_dies(stage)),
+    },
+    Scenario {
+        name: "live",
+        title: "A live saga: its code decides, repeated, cancelled",
+        play: |stage| Box::pin(live::decides(stage)),
+    },
+    Scenario {
+        name: "live-caller-dies",
+        title: "A live saga: its caller is killed in each step",
+        play: |stage| Box::pin(live::caller_dies(stage)),
+    },
+    Scenario {
+        name: "live-coordinator-dies",
+        title: "A live saga: the coordinator is killed in a step",
+        play: |stage| Box::pin(live::coordinator_dies(stage)),
     },
 ];
 

@@ -65,9 +65,8 @@ impl World {
             let cuts = self.durable..=self.last();
             moves.extend(cuts.map(|keep| Move::Crash { keep }));
         }
-        if !self.saga.is_ended() {
+        if next_wake(&self.saga).is_some() {
             moves.push(Move::Sleep);
-            debug_assert!(next_wake(&self.saga).is_some());
         }
         let forward = *self.saga.direction() == Direction::Forward;
         if forward && self.left.commands > 0 {

@@ -560,7 +560,8 @@ impl World {
     fn hash_saga(&self, saga: &Saga, hasher: &mut impl Hasher) {
         hash_future(saga, self.now, self.durable, hasher);
         let lease = saga.live().map(|live| live.lease_until().since(self.now).0);
-        lease.hash(hasher);
+        let resumed = saga.live().map(|live| live.steps_when_resumed());
+        (lease, resumed).hash(hasher);
         for (ix, step) in saga.definition().steps().iter().enumerate() {
             (step.name.as_str(), saga.definition().dag().before(ix)).hash(hasher);
         }
