@@ -6,6 +6,7 @@
 //! from the machine, and judged against what it does.
 
 pub(crate) mod caller;
+mod explored;
 pub(crate) mod judge;
 pub(crate) mod moves;
 pub(crate) mod state;

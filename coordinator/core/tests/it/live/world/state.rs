@@ -1,7 +1,6 @@
 //! The world between two moves, and how a move changes it. Durability is lazy, as in
 //! [`crate::world::state`].
 
-use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 use amends_core::answer::{Answer, Failure};
@@ -18,10 +17,9 @@ use super::caller::{Caller, Knows, Program, Told};
 use super::judge::Audit;
 use super::moves::Move;
 use crate::live::sketch::{live_step, named, said, start};
-use crate::world::explore::Explorable;
 use crate::world::participant::{Participant, Verdict};
 use crate::world::rare::Rare;
-use crate::world::view::{hash_future, remembered};
+use crate::world::view::remembered;
 
 /// Bound of every call, shorter than the lease.
 const TIMEOUT: Millis = Millis(1_000);
@@ -58,9 +56,9 @@ pub(crate) enum Bug {
 #[derive(Debug, Clone)]
 pub(crate) struct InFlight {
     pub(crate) call: Rc<Call>,
-    after: u64,
+    pub(crate) after: u64,
     pub(crate) heard: bool,
-    expires: Option<Timestamp>,
+    pub(crate) expires: Option<Timestamp>,
 }
 
 /// A live saga with everything around it.
@@ -70,10 +68,10 @@ pub(crate) struct World {
     pub(crate) bug: Option<Bug>,
     pub(crate) now: Timestamp,
     pub(crate) saga: Saga,
-    log: Vec<Rc<Record>>,
+    pub(crate) log: Vec<Rc<Record>>,
     pub(crate) durable: u64,
     /// The saga as each longer part of the log tells of it, from `durable` on.
-    cuts: Vec<Rc<Saga>>,
+    pub(crate) cuts: Vec<Rc<Saga>>,
     pub(crate) calls: Vec<InFlight>,
     pub(crate) participants: Vec<Participant>,
     pub(crate) caller: Caller,
@@ -129,7 +127,7 @@ impl World {
         &self.participants[number(&flight.call)]
     }
 
-    fn happens(&mut self, what: Move, rare: &mut Rare) -> Result<bool, String> {
+    pub(crate) fn happens(&mut self, what: Move, rare: &mut Rare) -> Result<bool, String> {
         match what {
             Move::Answer { call, verdict } => self.answered(call, Some(verdict), true)?,
             Move::LostAfter { call, verdict } => {
@@ -448,7 +446,7 @@ impl World {
     }
 
     /// Late calls that can change nothing are let go, which keeps worlds few.
-    fn forget_what_cannot_matter(&mut self) {
+    pub(crate) fn forget_what_cannot_matter(&mut self) {
         let mut kept: Vec<InFlight> = Vec::with_capacity(self.calls.len());
         for flight in std::mem::take(&mut self.calls) {
             let there = self.participant(&flight);
@@ -477,102 +475,11 @@ impl World {
     }
 }
 
-impl Explorable for World {
-    type Move = Move;
-
-    fn moves(&self) -> Vec<Move> {
-        self.all_moves()
-    }
-
-    fn make(&mut self, what: Move, rare: &mut Rare) -> Result<bool, String> {
-        if !self.happens(what, rare)? {
-            return Ok(false);
-        }
-        self.forget_what_cannot_matter();
-        self.judge_end()?;
-        Ok(true)
-    }
-
-    fn fingerprint(&self) -> u64 {
-        let mut hasher = std::hash::DefaultHasher::new();
-        self.hash_saga(&self.saga, &mut hasher);
-        if self.left.crashes > 0 {
-            for cut in &self.cuts {
-                self.hash_saga(cut, &mut hasher);
-            }
-        }
-        for flight in &self.calls {
-            let call = &flight.call;
-            (number(call), call.phase, call.attempt, flight.heard).hash(&mut hasher);
-            flight.after.saturating_sub(self.durable).hash(&mut hasher);
-            let expires = flight.expires.map(|at| at.since(self.now).0);
-            expires.hash(&mut hasher);
-        }
-        let later = |number: u64| number.saturating_sub(self.durable);
-        self.audit.turned_back.map(later).hash(&mut hasher);
-        self.audit
-            .end
-            .map(|(end, n)| (end, later(n)))
-            .hash(&mut hasher);
-        (&self.participants, &self.caller, self.left).hash(&mut hasher);
-        hasher.finish()
-    }
-
-    fn note(&self, rare: &mut Rare) -> Result<(), String> {
-        let mut add = |what| *rare.entry(what).or_default() += 1;
-        if self.participants.iter().any(Participant::is_fenced_off) {
-            add("undone before it arrived");
-        }
-        let asked = |step: usize| self.caller.knows[step] == Knows::Asked;
-        let forgotten = |step: usize| self.run_of(step).is_none();
-        if (0..self.participants.len()).any(|step| asked(step) && forgotten(step)) {
-            add("asked for and forgotten in a crash, or too late");
-        }
-        let cause = self.saga.cause().map(|cause| cause.failure.code.as_str());
-        match cause {
-            Some("CALLER_LOST") => add("the caller was lost"),
-            Some("CANCELLED") => add("cancelled"),
-            Some("FAILED") => add("failed by its caller"),
-            Some("LOST") => add("a step proved nothing"),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn judge_last(&self) -> Result<(), String> {
-        if self.audit.end.is_none() {
-            return Err("nothing can happen, but it has not ended".into());
-        }
-        if self.bug.is_some() {
-            return Ok(());
-        }
-        let log = self.log.iter().map(|record| record.as_ref().clone());
-        let told = replay_live(&log.collect::<Vec<_>>());
-        let told = told.map_err(|corrupt| format!("its own log is refused: {corrupt}"))?;
-        match remembered(&told) == remembered(&self.saga) {
-            true => Ok(()),
-            false => Err(format!("its log tells of {told:?}")),
-        }
-    }
-}
-
-impl World {
-    fn hash_saga(&self, saga: &Saga, hasher: &mut impl Hasher) {
-        hash_future(saga, self.now, self.durable, hasher);
-        let lease = saga.live().map(|live| live.lease_until().since(self.now).0);
-        let resumed = saga.live().map(|live| live.steps_when_resumed());
-        (lease, resumed).hash(hasher);
-        for (ix, step) in saga.definition().steps().iter().enumerate() {
-            (step.name.as_str(), saga.definition().dag().before(ix)).hash(hasher);
-        }
-    }
-}
-
 fn name(step: usize) -> String {
     format!("s{step}")
 }
 
 /// Steps are called `s0`, `s1` ...
-fn number(call: &Call) -> usize {
+pub(crate) fn number(call: &Call) -> usize {
     call.name.as_str()[1..].parse().unwrap_or(usize::MAX)
 }

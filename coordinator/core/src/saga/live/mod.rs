@@ -12,26 +12,27 @@
 //!   heard for as long as its lease.
 //! - There is no point of no return: only the caller knows what would come behind it.
 
+mod fold;
+mod said;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Failure;
-use crate::dag::StepIx;
-use crate::id::{Gid, RecordNo, StepName, check_name};
+use crate::id::{Gid, StepName, check_name};
 use crate::payload::Payload;
 use crate::retry::RetryPolicy;
 use crate::target::Target;
 use crate::time::{Millis, Timestamp};
 
-use super::decide::{Decision, Draft, Rejected, advance, blank};
-use super::definition::{
-    Body, CompensateVia, CompiledSaga, CompiledStep, Fencing, StepDefinition, StepKind,
-};
-use super::effect::Effect;
-use super::record::Event;
-use super::state::{Direction, Forward, Outcome, Saga, StepRun};
-use super::validate::{MAX_DEADLINE, MAX_STEPS, MAX_TIMEOUT, Violation};
+use super::definition::{Body, CompensateVia, CompiledStep, Fencing, StepDefinition, StepKind};
+use super::state::Saga;
+use super::validate::{MAX_DEADLINE, MAX_TIMEOUT, Violation};
+
+pub use fold::begin_live;
+pub(super) use fold::{add, blank_live, heard, resumed, why_not};
+pub(super) use said::{lease_lost, said, said_after_end};
 
 /// Shortest time that a caller may be silent.
 pub const MIN_LEASE: Millis = Millis(100);
@@ -272,231 +273,5 @@ impl LiveStep {
             fencing: self.fencing,
             compensate_via: Some(self.compensate_via),
         }
-    }
-}
-
-/// Begins a live saga.
-///
-/// # Errors
-/// Every rule that the start breaks.
-pub fn begin_live(start: LiveStart, now: Timestamp) -> Result<(Saga, Decision), Vec<Violation>> {
-    let wrong = start.check();
-    if !wrong.is_empty() {
-        return Err(wrong);
-    }
-    let LiveStart {
-        gid,
-        name,
-        key,
-        caller,
-        lease,
-        deadline,
-    } = start;
-    let deadline = deadline.map(|span| now + span);
-    let began = Event::LiveBegan {
-        gid: gid.clone(),
-        name: name.clone(),
-        key: key.clone(),
-        caller: caller.clone(),
-        lease,
-        deadline,
-    };
-    let mut saga = blank_live(gid, name, deadline, (key, caller, lease), now);
-    let mut draft = Draft::new(&mut saga, now);
-    draft.record(began);
-    draft.effects.push(Effect::Accept { after: RecordNo(1) });
-    advance(&mut draft);
-    let decision = draft.decided();
-    Ok((saga, decision))
-}
-
-/// A live saga before its first record; `about`: key, caller and lease.
-pub(super) fn blank_live(
-    gid: Gid,
-    name: String,
-    deadline: Option<Timestamp>,
-    about: (String, String, Millis),
-    now: Timestamp,
-) -> Saga {
-    let (key, caller, lease) = about;
-    let definition = Arc::new(CompiledSaga::growing(name));
-    let mut saga = blank(gid, definition, Payload::null(), deadline, now);
-    saga.live = Some(Box::new(Live {
-        key,
-        caller,
-        lease,
-        lease_until: now + lease,
-        resumed: 0,
-    }));
-    saga
-}
-
-/// Takes in what the caller says.
-pub(super) fn said(draft: &mut Draft<'_>, command: LiveCommand) -> Result<(), Rejected> {
-    if draft.saga.live.is_none() {
-        return Err(Rejected::NotLive);
-    }
-    if let LiveCommand::Fail { step, failure } = command {
-        // Whoever repeats it was heard the first time.
-        if draft.saga.direction == Direction::Forward {
-            let known = |step: &StepName| draft.saga.definition.position(step.as_str()).is_some();
-            let step = step.filter(known);
-            draft.turn_back(step, failure);
-        }
-        return Ok(());
-    }
-    if let Some(cause) = draft.saga.cause() {
-        return Err(Rejected::TurnedBack(cause.failure.clone()));
-    }
-    if draft.saga.deadline.is_some_and(|at| at <= draft.now) {
-        return Err(Rejected::DeadlinePassed);
-    }
-    match command {
-        LiveCommand::Step { name, step } => return add_or_find(draft, name, step),
-        LiveCommand::Complete { output } => return complete(draft, output),
-        LiveCommand::Heartbeat | LiveCommand::Fail { .. } => {}
-    }
-    draft.record(Event::Heard);
-    Ok(())
-}
-
-/// What a caller hears that says something after the end: what it asks for was
-/// decided, or it is too late.
-pub(super) fn said_after_end(saga: &Saga, command: &LiveCommand) -> Result<Decision, Rejected> {
-    if saga.live.is_none() {
-        return Err(Rejected::NotLive);
-    }
-    let Direction::Ended { outcome, cause, .. } = &saga.direction else {
-        return Err(Rejected::Stale);
-    };
-    match (command, outcome, cause) {
-        (LiveCommand::Complete { .. }, Outcome::Succeeded { .. }, _)
-        | (LiveCommand::Fail { .. }, Outcome::Compensated, _) => Ok(Decision::default()),
-        (_, Outcome::Compensated, Some(cause)) => Err(Rejected::TurnedBack(cause.failure.clone())),
-        _ => Err(Rejected::Ended),
-    }
-}
-
-fn add_or_find(draft: &mut Draft<'_>, name: StepName, step: LiveStep) -> Result<(), Rejected> {
-    if let Some(ix) = draft.saga.definition.position(name.as_str()) {
-        return match step.difference(&draft.saga.definition.steps()[ix]) {
-            None => {
-                draft.record(Event::Heard);
-                Ok(())
-            }
-            Some(difference) => Err(Rejected::StepDiffers {
-                step: name.to_string(),
-                difference,
-            }),
-        };
-    }
-    if draft.saga.steps.len() >= MAX_STEPS {
-        return Err(Rejected::TooManySteps);
-    }
-    if let Some(wrong) = step.check().first() {
-        return Err(Rejected::StepInvalid(wrong.to_string()));
-    }
-    let after = steps_before_a_new_one(draft.saga);
-    draft.record(Event::StepAdded {
-        step: name,
-        after,
-        asked: Box::new(step),
-    });
-    Ok(())
-}
-
-/// The steps of which the caller may know that they succeeded, without those that
-/// others of them come after. An answer may have been told before it was durable, and
-/// forgotten in a crash: what was open at a restart counts too.
-fn steps_before_a_new_one(saga: &Saga) -> Vec<StepName> {
-    let resumed = saga.live.as_ref().map_or(0, |live| live.resumed);
-    let may_be_known = |ix: &StepIx| match saga.steps[*ix].forward {
-        Forward::Succeeded { .. } => true,
-        Forward::Refused => false,
-        _ => *ix < resumed,
-    };
-    let dag = saga.definition.dag();
-    let all: Vec<StepIx> = (0..saga.steps.len()).filter(may_be_known).collect();
-    let last = all
-        .iter()
-        .filter(|&&ix| !all.iter().any(|&later| dag.is_ancestor(ix, later)));
-    last.map(|&ix| saga.definition.steps()[ix].name.clone())
-        .collect()
-}
-
-fn complete(draft: &mut Draft<'_>, output: Payload) -> Result<(), Rejected> {
-    let steps = draft.saga.definition.steps();
-    let runs = steps.iter().zip(&draft.saga.steps);
-    let open = runs.filter(|(_, run)| !is_known(run));
-    let open: Vec<StepName> = open.map(|(step, _)| step.name.clone()).collect();
-    if !open.is_empty() {
-        return Err(Rejected::StepsOpen(open));
-    }
-    draft.record(Event::Succeeded { output });
-    draft.finish();
-    Ok(())
-}
-
-/// It has succeeded, or nothing of it remains.
-pub(super) fn is_known(run: &StepRun) -> bool {
-    matches!(run.forward, Forward::Succeeded { .. } | Forward::Refused)
-}
-
-/// Why a live saga turns back that has not been heard of, if it has to.
-pub(super) fn lease_lost(saga: &Saga, now: Timestamp) -> Option<Failure> {
-    let live = saga.live.as_deref()?;
-    (live.lease_until <= now).then(|| {
-        let message = format!("nothing was heard of the caller for {}", live.lease);
-        Failure::new("CALLER_LOST", message)
-    })
-}
-
-/// The caller was heard, or is given the time to make itself heard.
-pub(super) fn heard(saga: &mut Saga, at: Timestamp) {
-    if let Some(live) = saga.live.as_deref_mut() {
-        live.lease_until = live.lease_until.max(at + live.lease);
-    }
-}
-
-/// Taken up by a coordinator that could not hear the caller before.
-pub(super) fn resumed(saga: &mut Saga, at: Timestamp) {
-    heard(saga, at);
-    let steps = saga.steps.len();
-    if let Some(live) = saga.live.as_deref_mut() {
-        live.resumed = steps;
-    }
-}
-
-/// Folds a new step into the saga.
-pub(super) fn add(saga: &mut Saga, name: &StepName, after: &[StepName], asked: &LiveStep) {
-    let before = after.iter();
-    let before = before.filter_map(|step| saga.definition.position(step.as_str()));
-    let before = before.collect();
-    // Nobody else holds it, as a rule: a copy is made only while somebody looks at the saga.
-    let definition = Arc::make_mut(&mut saga.definition);
-    definition.grow(asked.compiled(name), asked.definition(name, after), before);
-    let mut run = StepRun::new();
-    run.recorded = saga.last_record;
-    saga.steps.push(run);
-}
-
-/// What makes a new step impossible at this place of a log.
-pub(super) fn why_not(
-    saga: &Saga,
-    name: &StepName,
-    after: &[StepName],
-    asked: &LiveStep,
-) -> Option<String> {
-    let unknown = |step: &&StepName| saga.definition.position(step.as_str()).is_none();
-    if saga.live.is_none() || saga.direction != Direction::Forward {
-        Some(format!("step {name:?}, though no step can be added here"))
-    } else if saga.definition.position(name.as_str()).is_some() {
-        Some(format!("step {name:?} a second time"))
-    } else if saga.steps.len() >= MAX_STEPS {
-        Some(format!("more than {MAX_STEPS} steps"))
-    } else if let Some(step) = after.iter().find(unknown) {
-        Some(format!("step {name:?} after {step:?}, which there is not"))
-    } else {
-        asked.check().first().map(ToString::to_string)
     }
 }
