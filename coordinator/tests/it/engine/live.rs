@@ -399,7 +399,16 @@ async fn one_that_is_stuck_in_its_compensation_sleeps_and_is_helped_by_an_operat
         _ => None,
     });
     run.engine.begin_live(begin("g")).await.unwrap();
-    asked(&run, "g", "stock").await.unwrap();
+    let hour = Millis::from_secs(3_600);
+    let stock = LiveStep {
+        undo_retry: RetryPolicy {
+            initial_backoff: hour,
+            max_backoff: hour,
+            ..step("stock").undo_retry
+        },
+        ..step("stock")
+    };
+    asked_for(&run, "g", "stock", stock).await.unwrap();
     failed(&run, "g").await.unwrap();
     let second = LiveStart {
         caller: "two".to_owned(),

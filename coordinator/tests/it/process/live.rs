@@ -64,8 +64,9 @@ impl Scene {
             .iter()
             .map(|gid| drive(&process.address, gid, STEPS.len()));
         for (gid, ended) in gids.iter().zip(join_all(callers).await) {
+            // One that was refused before the crash may still be undoing.
             let ended = ended.unwrap_or_else(|status| panic!("{point}, {gid}: {status}"));
-            assert_eq!(ended, Some(wanted(gid)), "{point}, {gid}");
+            assert!(ended.is_some(), "{point}, {gid}: it came to no end");
         }
         for gid in &gids {
             self.check(&process.address, gid, wanted(gid)).await;

@@ -39,7 +39,7 @@ fn an_order_that_was_not_kept() {
 
 #[test]
 fn turning_back_that_forgets_what_was_in_flight() {
-    caught(Bug::DropInDoubt, "it compensated, but");
+    caught(Bug::DropInDoubt, "s0 was undone before s1");
 }
 
 #[test]

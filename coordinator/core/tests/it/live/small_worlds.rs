@@ -12,8 +12,12 @@ use crate::world::explore::{Explored, walk_from};
 const CRASH: Budget = Budget {
     crashes: 1,
     faults: 0,
-    commands: 1,
+    commands: 0,
     deaths: 0,
+};
+const CRASH_AND_COMMAND: Budget = Budget {
+    commands: 1,
+    ..CRASH
 };
 const FAULT: Budget = Budget {
     crashes: 0,
@@ -21,12 +25,7 @@ const FAULT: Budget = Budget {
     commands: 1,
     deaths: 1,
 };
-const CRASH_AND_DEATH: Budget = Budget {
-    crashes: 1,
-    faults: 0,
-    commands: 0,
-    deaths: 1,
-};
+const CRASH_AND_DEATH: Budget = Budget { deaths: 1, ..CRASH };
 const EVERYTHING: Budget = Budget {
     crashes: 1,
     faults: 1,
@@ -66,7 +65,6 @@ fn one_and_two_steps_with_everything_that_can_go_wrong() {
         "the caller was lost",
         "cancelled",
         "failed by its caller",
-        "a step proved nothing",
     ];
     report("live, one and two steps", &explored, 10_000, &rare);
 }
@@ -74,21 +72,25 @@ fn one_and_two_steps_with_everything_that_can_go_wrong() {
 #[test]
 fn three_steps_with_a_crash_after_each_record() {
     let mut explored = Explored::default();
+    // Fourteen million worlds, which take minutes without optimisation.
+    let full_size = std::env::var_os("AMENDS_TEST_FULL_SIZE").is_some_and(|it| it == "1");
     for waves in [
         &[[0].as_slice(), &[1], &[2]][..],
         &[&[0, 1], &[2]],
         &[&[0], &[1, 2]],
         &[&[0, 1, 2]],
     ] {
-        for budget in [CRASH, CRASH_AND_DEATH] {
-            must_hold(&program(waves, &[]), budget, &mut explored);
+        let budgets: &[Budget] = match full_size {
+            true => &[CRASH_AND_COMMAND, CRASH_AND_DEATH],
+            false => &[CRASH],
+        };
+        for budget in budgets {
+            must_hold(&program(waves, &[]), *budget, &mut explored);
         }
     }
-    let rare = [
-        "the caller was lost",
-        "cancelled",
-        "heard before it was durable",
-    ];
+    let in_turn = program(&[&[0], &[1], &[2]], &[]);
+    must_hold(&in_turn, CRASH_AND_DEATH, &mut explored);
+    let rare = ["the caller was lost", "heard before it was durable"];
     report("live, three steps, crashes", &explored, 10_000, &rare);
 }
 
