@@ -114,9 +114,10 @@ fn text(event: &Event, at: Timestamp) -> String {
 /// What only a live saga records.
 fn live_text(event: &Event) -> String {
     match event {
-        Event::LiveBegan { key, lease, .. } => {
-            let about = if key.is_empty() { "" } else { " for " };
-            format!("accepted{about}{key}; its caller may be silent for {lease}")
+        Event::LiveBegan { about, lease, .. } => {
+            let key = &about.key;
+            let of = if key.is_empty() { "" } else { " for " };
+            format!("accepted{of}{key}; its caller may be silent for {lease}")
         }
         Event::StepAdded { step, after, asked } => {
             let names: Vec<_> = after.iter().map(ToString::to_string).collect();

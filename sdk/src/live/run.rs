@@ -27,8 +27,8 @@ const MAX_MESSAGE_BYTES: usize = 1_024;
 /// A live saga that has not begun yet; see [`crate::live`].
 #[must_use = "call `run`"]
 #[derive(Debug)]
-pub struct NewLiveSaga<'c> {
-    client: &'c Client,
+pub struct NewLiveSaga {
+    client: Client,
     name: String,
     key: String,
     gid: Option<Gid>,
@@ -40,9 +40,9 @@ pub struct NewLiveSaga<'c> {
 impl Client {
     /// A live saga: `client.saga("shop.confirm-order").key(order).run(async |tx| { .. }).await?`. See
     /// [`crate::live`].
-    pub fn saga(&self, name: impl Into<String>) -> NewLiveSaga<'_> {
+    pub fn saga(&self, name: impl Into<String>) -> NewLiveSaga {
         NewLiveSaga {
-            client: self,
+            client: self.clone(),
             name: name.into(),
             key: String::new(),
             gid: None,
@@ -53,7 +53,7 @@ impl Client {
     }
 }
 
-impl NewLiveSaga<'_> {
+impl NewLiveSaga {
     /// What it is about, such as an order number, of printable ASCII characters without
     /// blanks. Together with the name it is the saga's id, unless [`id`](Self::id) says otherwise: the same
     /// key again is the same saga.

@@ -43,7 +43,9 @@ pub use definition::{
     Fencing, SagaDefinition, StepDefinition, StepKind,
 };
 pub use effect::{Broadcast, Call, Effect, REPORT_TIMEOUT, Via, next_wake, pending_effects};
-pub use live::{Live, LiveCommand, LiveStart, LiveStep, MAX_LEASE, MIN_LEASE, begin_live};
+pub use live::{
+    Live, LiveAbout, LiveCommand, LiveStart, LiveStep, MAX_LEASE, MIN_LEASE, begin_live,
+};
 pub use record::{Cause, Event, Phase, Record, Settlement};
 pub use replay::{definition_of, read_log, replay, replay_live};
 pub use state::{Direction, Forward, Outcome, Saga, StepRun, Undo};

@@ -9,7 +9,7 @@ use crate::payload::Payload;
 use crate::time::{Millis, Timestamp};
 
 use super::definition::DefinitionHash;
-use super::live::LiveStep;
+use super::live::{LiveAbout, LiveStep};
 
 pub use crate::log::Settlement;
 
@@ -57,14 +57,8 @@ pub enum Event {
     LiveBegan {
         /// The transaction.
         gid: Gid,
-        /// What it does.
-        name: String,
-        /// What it is about.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        key: String,
-        /// Who runs its code.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        caller: String,
+        /// What it is; in a box, because it would make every event larger.
+        about: Box<LiveAbout>,
         /// How long the caller may be silent.
         lease: Millis,
         /// When it turns back if it has not ended.

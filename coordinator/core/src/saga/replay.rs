@@ -42,9 +42,7 @@ pub fn replay_live(records: &[Record]) -> Result<Saga, CorruptLog> {
     let first = records.first().ok_or(CorruptLog::Empty)?;
     let Event::LiveBegan {
         gid,
-        name,
-        key,
-        caller,
+        about,
         lease,
         deadline,
     } = &first.event
@@ -54,8 +52,7 @@ pub fn replay_live(records: &[Record]) -> Result<Saga, CorruptLog> {
             kind: first.event.kind(),
         });
     };
-    let about = (key.clone(), caller.clone(), *lease);
-    let saga = live::blank_live(gid.clone(), name.clone(), *deadline, about, first.at);
+    let saga = live::blank_live(gid.clone(), about, *lease, *deadline, first.at);
     fold(saga, records)
 }
 

@@ -12,7 +12,7 @@ use super::super::effect::Effect;
 use super::super::record::Event;
 use super::super::state::{Direction, Saga, StepRun};
 use super::super::validate::{MAX_STEPS, Violation};
-use super::{Live, LiveStart, LiveStep};
+use super::{Live, LiveAbout, LiveStart, LiveStep};
 
 /// Begins a live saga.
 ///
@@ -32,15 +32,14 @@ pub fn begin_live(start: LiveStart, now: Timestamp) -> Result<(Saga, Decision), 
         deadline,
     } = start;
     let deadline = deadline.map(|span| now + span);
+    let about = Box::new(LiveAbout { name, key, caller });
+    let mut saga = blank_live(gid.clone(), &about, lease, deadline, now);
     let began = Event::LiveBegan {
-        gid: gid.clone(),
-        name: name.clone(),
-        key: key.clone(),
-        caller: caller.clone(),
+        gid,
+        about,
         lease,
         deadline,
     };
-    let mut saga = blank_live(gid, name, deadline, (key, caller, lease), now);
     let mut draft = Draft::new(&mut saga, now);
     draft.record(began);
     draft.effects.push(Effect::Accept { after: RecordNo(1) });
@@ -49,20 +48,18 @@ pub fn begin_live(start: LiveStart, now: Timestamp) -> Result<(Saga, Decision), 
     Ok((saga, decision))
 }
 
-/// A live saga before its first record; `about`: key, caller and lease.
+/// A live saga before its first record.
 pub(in crate::saga) fn blank_live(
     gid: Gid,
-    name: String,
+    about: &LiveAbout,
+    lease: Millis,
     deadline: Option<Timestamp>,
-    about: (String, String, Millis),
     now: Timestamp,
 ) -> Saga {
-    let (key, caller, lease) = about;
-    let definition = Arc::new(CompiledSaga::growing(name));
+    let definition = Arc::new(CompiledSaga::growing(about.name.clone()));
     let mut saga = blank(gid, definition, Payload::null(), deadline, now);
     saga.live = Some(Box::new(Live {
-        key,
-        caller,
+        about: about.clone(),
         lease,
         lease_until: now + lease,
         resumed: 0,

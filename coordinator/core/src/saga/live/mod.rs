@@ -58,11 +58,24 @@ pub struct LiveStart {
     pub deadline: Option<Millis>,
 }
 
+/// What a live saga is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LiveAbout {
+    /// What it does.
+    pub name: String,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key: String,
+    /// Who runs its code.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub caller: String,
+}
+
 /// What a live saga has beside what every saga has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
-    pub(super) key: String,
-    pub(super) caller: String,
+    pub(super) about: LiveAbout,
     pub(super) lease: Millis,
     pub(super) lease_until: Timestamp,
     /// So many steps were there when the saga was taken up last.
@@ -155,7 +168,7 @@ impl LiveStart {
         let deadline = saga.deadline().map(|at| at.since(saga.began_at()));
         let parts = [
             (saga.definition().definition().name == self.name, "name"),
-            (live.key == self.key, "key"),
+            (live.key() == self.key, "key"),
             (live.lease == self.lease, "lease"),
             (deadline == self.deadline, "deadline"),
         ];
@@ -168,12 +181,12 @@ impl Live {
     /// What it is about, for people.
     #[must_use]
     pub fn key(&self) -> &str {
-        &self.key
+        &self.about.key
     }
     /// Who runs its code.
     #[must_use]
     pub fn caller(&self) -> &str {
-        &self.caller
+        &self.about.caller
     }
     /// How long the caller may be silent.
     #[must_use]

@@ -23,7 +23,7 @@ const FAULT: Budget = Budget {
     crashes: 0,
     faults: 2,
     commands: 1,
-    deaths: 1,
+    deaths: 0,
 };
 const CRASH_AND_DEATH: Budget = Budget { deaths: 1, ..CRASH };
 const EVERYTHING: Budget = Budget {
