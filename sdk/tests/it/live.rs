@@ -280,7 +280,7 @@ async fn lost_answers_change_nothing() {
 }
 
 #[tokio::test]
-async fn it_is_heard_while_its_code_takes_its_time_and_not_after() {
+async fn it_is_heard_while_its_code_takes_its_time() {
     let fake = LiveFake::start().await;
     let saga = client(&fake);
     let saga = saga.saga("shop.order").key("slow");
