@@ -116,7 +116,7 @@ impl NewLiveSaga {
             client: self.client.clone(),
             gid: gid.clone(),
         };
-        let begun = api.begin(&self.request(gid)).await?;
+        let begun = Box::pin(api.begin(&self.request(gid))).await?;
         if !is_running(&begun) {
             return self.end_of(&api, &begun).await;
         }
@@ -124,16 +124,16 @@ impl NewLiveSaga {
         let tx = LiveTx::new(api.clone());
         let result = code(tx.clone()).await;
         let ended = match result {
-            Ok(output) => complete(&api, &output).await,
+            Ok(output) => Box::pin(complete(&api, &output)).await,
             Err(error) => {
                 let (step, failure) = tx.cause(&error, reason(&error));
-                api.fail(step, failure).await
+                Box::pin(api.fail(step, failure)).await
             }
         };
         let transaction = match ended {
             Ok(transaction) => transaction,
             // Somebody else decided meanwhile.
-            Err(error) if is_over(&error) => api.get().await?,
+            Err(error) if is_over(&error) => Box::pin(api.get()).await?,
             Err(error) => return Err(error),
         };
         guard.disarm();
@@ -161,7 +161,7 @@ impl NewLiveSaga {
         match outcome(transaction)? {
             Outcome::Pending => {
                 let run = self.client.run::<T>(api.gid.as_str());
-                run.wait(self.undo_patience).await
+                Box::pin(run.wait(self.undo_patience)).await
             }
             ended => Ok(ended),
         }

@@ -101,7 +101,8 @@ impl LiveTx {
     }
 
     async fn run(&self, step: v1::LiveStep) -> StepResult<Bytes> {
-        let done = self.api.step(&step).await?;
+        // In a box: steps are joined and nested in futures that would grow large.
+        let done = Box::pin(self.api.step(&step)).await?;
         if done.state() == StepState::Refused {
             let why = done.last_failure.unwrap_or_default();
             let error = StepError::refused(why.code.clone(), why.message.clone());
