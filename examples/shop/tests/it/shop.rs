@@ -108,6 +108,22 @@ impl Shop {
         confirmed.map_err(code)
     }
 
+    /// What its saga does when it turns back after all steps were done.
+    pub async fn undo(&self, order: &PlaceOrder) {
+        let gid = order.order_id.as_str();
+        let (confirm, deduct) = (confirm(order), deduct(order));
+        let (coupon, reserve) = (use_coupon(order), reserve(order));
+        let confirmed = self.orders.undo(Orders::CONFIRM, gid, &confirm);
+        confirmed.await.unwrap();
+        let charged = self.users.undo(Users::DEDUCT, gid, &deduct);
+        charged.await.unwrap();
+        let used = self.coupons.undo(Coupons::USE_COUPON, gid, &coupon);
+        used.await.unwrap();
+        let reserved = self.goods.undo(Goods::RESERVE, gid, &reserve);
+        reserved.await.unwrap();
+        self.orders.undo(Orders::CREATE, gid, order).await.unwrap();
+    }
+
     /// What the services wrote down, right or wrong.
     pub async fn books(&self) -> Books {
         invariants::check(&self.databases).await.unwrap().books

@@ -15,6 +15,7 @@ use shop::invariants::payments::compare;
 use shop::provider::{
     CallbackBody, CallbackStatus, Key, Provider, ProviderClient, SIGNATURE_HEADER,
 };
+use shop::samples;
 use shop::services::order::{Orders, table as orders};
 use shop::services::pay::table::{self, PayRow, verdicts};
 use shop::services::pay::{self, CALLBACK_PATH, PaymentEvent, Payments, callbacks};
@@ -214,6 +215,15 @@ impl Till {
         };
         let message = amends::Message::new(pay::TIMEOUT_TOPIC, unpaid);
         self.payments.unpaid(&cx(), message).await
+    }
+
+    /// What the order held is where it came from, once.
+    pub async fn assert_gave_all_back(&self) {
+        assert_eq!(self.shop.stock().await, samples::NUMBER);
+        assert_eq!(self.shop.balance().await, samples::BALANCE);
+        let books = self.shop.books().await;
+        let holder = &books.coupons[&samples::COUPON.get()].order;
+        assert_eq!(*holder, None);
     }
 
     pub async fn assert_at_rest(&self) {

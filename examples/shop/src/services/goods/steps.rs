@@ -4,7 +4,7 @@ use amends::{Conn, Message, StepResult, reject};
 
 use super::table::{self, Operation};
 use super::{Goods, Reserve, Reserved};
-use crate::domain::{Code, check_goods};
+use crate::domain::{Code, GoodsId, OrderId, check_goods};
 use crate::holds;
 use crate::services::order::OrderClosed;
 
@@ -50,15 +50,7 @@ impl Goods {
 
     /// Puts them back on sale.
     pub async fn release(&self, conn: &mut Conn, req: &Reserve, done: &Reserved) -> StepResult<()> {
-        table::log(
-            conn,
-            req.goods_id,
-            &req.order_id,
-            Operation::Release,
-            done.number,
-        )
-        .await?;
-        table::put_back(conn, req.goods_id, done.number).await?;
+        put_back(conn, req.goods_id, &req.order_id, done.number).await?;
         self.holds.pass(holds::GOODS_RELEASE).await?;
         Ok(())
     }
@@ -72,12 +64,22 @@ impl Goods {
             goods_number,
             ..
         } = msg.body;
-        // The saga that placed it may have turned back as well.
-        if table::is_logged(conn, goods_id, &order_id, Operation::Release).await? {
-            return Ok(());
-        }
-        table::log(conn, goods_id, &order_id, Operation::Release, goods_number).await?;
-        table::put_back(conn, goods_id, goods_number).await?;
-        Ok(())
+        put_back(conn, goods_id, &order_id, goods_number).await
     }
+}
+
+/// Puts goods back on sale, once: a saga may turn back, and nobody pay for its order as well.
+async fn put_back(
+    conn: &mut Conn,
+    goods_id: GoodsId,
+    order_id: &OrderId,
+    number: i64,
+) -> StepResult<()> {
+    if table::is_logged(conn, goods_id, order_id, Operation::Release).await? {
+        tracing::warn!(%order_id, goods = %goods_id, "nothing to put back");
+        return Ok(());
+    }
+    table::log(conn, goods_id, order_id, Operation::Release, number).await?;
+    table::put_back(conn, goods_id, number).await?;
+    Ok(())
 }
