@@ -9,6 +9,7 @@ pub mod file_length;
 pub mod layers;
 pub mod links;
 pub mod machine_paths;
+pub mod merged;
 pub mod sleeps;
 pub mod sql;
 pub mod stores;

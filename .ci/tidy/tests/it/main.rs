@@ -35,6 +35,7 @@ keep!(
     layers,
     links,
     machine_paths,
+    merged,
     sleeps,
     sql,
     stores,
