@@ -42,7 +42,7 @@ async fn check(address: &str, vault: &Vault, tccs: &[Tcc], told: &[Told], what: 
             let end = end.unwrap_or_else(|| panic!("{what}: {tcc:?} was begun and is lost"));
             match (told, tcc.plan) {
                 (Told::Confirmed, _) => {
-                    assert_eq!(end, TransactionState::Succeeded, "{what}: {tcc:?}")
+                    assert_eq!(end, TransactionState::Succeeded, "{what}: {tcc:?}");
                 }
                 (Told::Cancelled, _)
                 | (_, Plan::Abandon | Plan::Refused | Plan::Unknown | Plan::NestedCancel) => {

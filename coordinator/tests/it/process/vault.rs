@@ -165,7 +165,7 @@ impl Held {
         match (confirms, self.held) {
             (true, false) => self.wrong.push("confirmed without being held".to_owned()),
             (true, true) if self.is_cancelled => {
-                self.wrong.push("confirmed after its cancel".to_owned())
+                self.wrong.push("confirmed after its cancel".to_owned());
             }
             (true, true) => self.taken = true,
             (false, _) if self.taken => self.wrong.push("cancelled after its confirm".to_owned()),
