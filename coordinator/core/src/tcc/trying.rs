@@ -42,7 +42,10 @@ pub(super) fn advance(draft: &mut Draft<'_>) {
 }
 
 /// Adds a branch, unless it is there.
-pub(super) fn register(draft: &mut Draft<'_>, registration: Box<Registration>) -> Result<(), Rejected> {
+pub(super) fn register(
+    draft: &mut Draft<'_>,
+    registration: Box<Registration>,
+) -> Result<(), Rejected> {
     // After the decision also a repeated one is refused: its try must not be called any more.
     must_be_trying(draft.tcc)?;
     if draft.tcc.deadline <= draft.now {

@@ -11,7 +11,6 @@ use serde_json::json;
 use shop::domain::{Cents, ChargeState, OrderStatus, PayId, PayStatus, PaymentState};
 use shop::invariants::payments::compare;
 use shop::provider::{CallbackStatus, Key, NewCharge, ProviderClient};
-use shop::samples;
 use shop::services::coupon::Coupons;
 use shop::services::goods::Goods;
 use shop::services::order::{Orders, table as orders};
