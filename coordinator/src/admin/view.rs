@@ -182,6 +182,15 @@ struct ParentView {
     branch: String,
 }
 
+/// What only a live saga has.
+#[derive(Debug, Serialize)]
+struct LiveView {
+    key: String,
+    caller: String,
+    lease_ms: f64,
+    lease_expire_time: Option<String>,
+}
+
 /// Everything about one transaction.
 #[derive(Debug, Serialize)]
 pub(super) struct TransactionView {
@@ -201,6 +210,8 @@ pub(super) struct TransactionView {
     decision: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<ParentView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<LiveView>,
 }
 
 impl From<&Transaction> for TransactionView {
@@ -226,6 +237,12 @@ impl From<&Transaction> for TransactionView {
             parent: transaction.parent.as_ref().map(|parent| ParentView {
                 gid: parent.gid.clone(),
                 branch: parent.branch.clone(),
+            }),
+            live: transaction.live.as_ref().map(|live| LiveView {
+                key: live.key.clone(),
+                caller: live.caller.clone(),
+                lease_ms: show::millis(show::length(live.lease.as_ref())),
+                lease_expire_time: time(live.lease_expire_time.as_ref()),
             }),
         }
     }

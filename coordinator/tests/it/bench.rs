@@ -156,6 +156,21 @@ fn tccs_that_are_confirmed_cancelled_or_tried_at_once() {
 }
 
 #[test]
+fn live_sagas_that_succeed_fail_or_run_their_steps_at_once() {
+    for (mode, steps, calls) in [("ok", 4, 4), ("fail", 3, 5), ("parallel", 8, 8)] {
+        let number = steps.to_string();
+        let args = ["--mode", mode, "--steps", &number, "--store", "memory"];
+        let report = check_of("live", &args, calls);
+        assert_eq!(
+            (&report["mode"], &report["steps"]),
+            (&mode.into(), &steps.into())
+        );
+    }
+    let report = check_of("live", &[], 4);
+    assert_eq!(report["store"], "sqlite");
+}
+
+#[test]
 fn sagas_that_hang_beside_all_end_once_they_are_let_go() {
     let args = ["--mode", "hang", "--hanging", "30", "--store", "memory"];
     let report = check(&args, 4);

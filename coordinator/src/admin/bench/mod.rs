@@ -15,6 +15,7 @@ mod grow;
 mod half;
 mod hanging;
 mod latency;
+mod live;
 mod msg;
 mod participant;
 mod place;
@@ -44,6 +45,7 @@ use crate::cores::Cores;
 use filled::FillArgs;
 use grow::GrowArgs;
 use half::HalfArgs;
+use live::LiveArgs;
 use msg::MessagesArgs;
 use participant::ParticipantArgs;
 use relay::RelayArgs;
@@ -63,6 +65,8 @@ enum BenchCommand {
     Saga(SagaArgs),
     /// Run TCCs, and the same calls without a coordinator; print both and their ratio
     Tcc(TccArgs),
+    /// Run live sagas, and the same calls without a coordinator; print both and their ratio
+    Live(LiveArgs),
     /// Publish and consume messages, and publish with the client library alone; print both and their ratio
     Msg(MessagesArgs),
     /// Prepare and commit half messages, and publish plain ones; print both and their ratio
@@ -100,6 +104,7 @@ async fn dispatch(command: &BenchCommand, cores: &[Handle]) -> Result<Exit, Comm
     match command {
         BenchCommand::Saga(args) => run::run(args, cores).await,
         BenchCommand::Tcc(args) => tcc::run(args, cores).await,
+        BenchCommand::Live(args) => live::run(args, cores).await,
         BenchCommand::Msg(args) => msg::run(args, cores).await,
         BenchCommand::Half(args) => half::run(args, cores).await,
         BenchCommand::Grow(args) => grow::run(args, cores).await,

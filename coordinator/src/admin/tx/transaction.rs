@@ -55,6 +55,15 @@ fn text(transaction: &Transaction) -> String {
                 .map(|parent| format!("{}, branch {}", parent.gid, parent.branch))
                 .unwrap_or_default(),
         ),
+        (
+            "key",
+            transaction
+                .live
+                .as_ref()
+                .map(|live| live.key.clone())
+                .unwrap_or_default(),
+        ),
+        ("caller", caller(transaction)),
         ("created", show::time(summary.create_time.as_ref())),
         ("updated", show::time(summary.update_time.as_ref())),
         ("finished", show::time(summary.finish_time.as_ref())),
@@ -89,6 +98,22 @@ fn text(transaction: &Transaction) -> String {
         format!("\nactions:\n{actions}")
     };
     format!("{head}\n{steps}{actions}")
+}
+
+/// Who runs the code of a live saga, and until when it may be silent.
+fn caller(transaction: &Transaction) -> String {
+    let Some(live) = &transaction.live else {
+        return String::new();
+    };
+    let until = show::time(live.lease_expire_time.as_ref());
+    let running = transaction
+        .summary
+        .as_ref()
+        .is_some_and(|summary| summary.cause.is_none() && summary.finish_time.is_none());
+    match running {
+        true => format!("{}, may be silent until {until}", live.caller),
+        false => live.caller.clone(),
+    }
 }
 
 /// What the calls are called that each step or branch got.
