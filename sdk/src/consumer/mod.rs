@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_proto::v1;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic_types::StatusExt;
@@ -62,6 +63,8 @@ pub(crate) struct Consumer {
     pub(crate) concurrency: usize,
     pub(crate) prefetch: u32,
     pub(crate) work: Arc<dyn Work>,
+    /// True from when the coordinator accepted the subscription for the first time.
+    pub(crate) accepted: watch::Sender<bool>,
 }
 
 impl Consumer {

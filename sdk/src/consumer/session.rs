@@ -139,6 +139,7 @@ impl<'a> Session<'a> {
         {
             Some(Response::Subscribed(subscribed)) => {
                 let keepalive = usable(subscribed.keepalive_interval);
+                self.consumer.accepted.send_replace(true);
                 Ok((requests, responses, keepalive))
             }
             _ => Err(Status::internal("the first answer is no subscription")),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_proto::v1::report_service_client::ReportServiceClient;
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -66,6 +67,7 @@ pub(super) fn of(
             concurrency: subscription.in_work() as usize,
             prefetch: subscription.at_hand(),
             work,
+            accepted: watch::Sender::new(false),
         })
     });
     consumers.collect()
@@ -101,6 +103,8 @@ fn instance(builder: &ParticipantBuilder) -> String {
 /// The consumers that run.
 #[derive(Debug)]
 pub(super) struct Consumers {
+    /// One for each: whether it was accepted.
+    accepted: Vec<watch::Receiver<bool>>,
     tracker: TaskTracker,
     token: CancellationToken,
     _stop: DropGuard,
@@ -110,6 +114,7 @@ impl Default for Consumers {
     fn default() -> Self {
         let token = CancellationToken::new();
         Self {
+            accepted: Vec::new(),
             tracker: TaskTracker::new(),
             _stop: token.clone().drop_guard(),
             token,
@@ -118,9 +123,18 @@ impl Default for Consumers {
 }
 
 impl Consumers {
-    pub(super) fn start(&self, consumers: Vec<Consumer>) {
+    pub(super) fn start(&mut self, consumers: Vec<Consumer>) {
         for consumer in consumers {
+            self.accepted.push(consumer.accepted.subscribe());
             self.tracker.spawn(consumer.run(self.token.clone()));
+        }
+    }
+
+    /// Waits until each was accepted once.
+    pub(super) async fn accepted(&self) {
+        for accepted in &self.accepted {
+            // A consumer that has ended waits for nothing.
+            let _ = accepted.clone().wait_for(|accepted| *accepted).await;
         }
     }
 

@@ -358,6 +358,12 @@ impl RunningParticipant {
         }
     }
 
+    /// Waits until the coordinator has accepted the subscription of every handler: a group gets what is
+    /// published from then on. Returns at once where there are none. Cancel-safe.
+    pub async fn subscribed(&self) {
+        self.consumers.accepted().await;
+    }
+
     /// Leaves the registry, takes no new calls and messages, waits for those
     /// under way (at most [`MAX_DRAIN`]) and ends.
     pub async fn shutdown(self) {

@@ -161,6 +161,10 @@ impl Broker {
         }
     }
 
+    pub(crate) fn has_consumers(&self, count: usize) -> bool {
+        self.state().streams.len() == count
+    }
+
     pub(crate) async fn consumers(&self, count: usize) {
         self.until(|state| state.streams.len() == count).await;
     }

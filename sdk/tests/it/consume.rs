@@ -58,7 +58,8 @@ async fn every_outcome_has_its_verdict(database: Database) {
     let broker = Broker::start().await;
     let points = Points::with_tables(&database, &[to_points()]).await;
     let participant = points.start(&database, &broker).await;
-    broker.consumers(1).await;
+    participant.subscribed().await;
+    assert!(broker.has_consumers(1), "it was told so");
     let mut unreadable = paid("unreadable", Then::Succeed);
     unreadable.payload.as_mut().unwrap().data = b"{\"order\":".as_slice().into();
     let mut other_type = paid("other-type", Then::Succeed);

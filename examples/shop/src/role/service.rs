@@ -29,6 +29,9 @@ use crate::services::pay::{self, PayQueries, UNPAID_AFTER};
 use crate::services::paylog::{self, PayLog};
 use crate::services::user::{self, UserQueries, Users};
 
+/// How long a service waits until it is subscribed to all its messages.
+const MAX_SUBSCRIBE: Duration = Duration::from_secs(10);
+
 /// Which service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Role {
@@ -143,6 +146,11 @@ pub async fn run_service(args: ServiceArgs) -> Result<(), RoleError> {
     };
     let running = builder.start().await?;
     running.registered().await;
+    // What is published before would not reach this service. Without a broker it is not waited for.
+    let subscribed = tokio::time::timeout(MAX_SUBSCRIBE, running.subscribed()).await;
+    if subscribed.is_err() {
+        tracing::warn!("not every message is subscribed to yet; going on");
+    }
     announce(&format!(
         "shop {} listening on {} queries on {queries_address}",
         args.role.as_str(),
