@@ -48,16 +48,22 @@ class LiveSaga:
         return self
 
     def __exit__(self, kind, error, traceback):
-        self.stopped.set()
-        if self.outcome is None:
-            failure = types_pb2.Failure(code="CALLER_FAILED", message=str(error or "gave up"))
-            if isinstance(error, Refused):
-                failure.code = error.code
-            request = live_pb2.FailLiveSagaRequest(gid=self.gid, failure=failure)
-            request.wait.FromSeconds(30)
-            self.transaction = self._call(self.stub.FailLiveSaga, request).transaction
+        try:
+            if self.outcome is None:
+                self._fail(error)
+        finally:
+            self.stopped.set()
         # A refusal is an outcome, anything else is an error.
         return kind is Refused
+
+    def _fail(self, error):
+        """Has everything undone, and waits for that."""
+        failure = types_pb2.Failure(code="CALLER_FAILED", message=str(error or "gave up"))
+        if isinstance(error, Refused):
+            failure.code = error.code
+        request = live_pb2.FailLiveSagaRequest(gid=self.gid, failure=failure)
+        request.wait.FromSeconds(30)
+        self.transaction = self._call(self.stub.FailLiveSaga, request).transaction
 
     @property
     def gid(self):
@@ -65,7 +71,7 @@ class LiveSaga:
 
     @property
     def outcome(self):
-        """The state in which it ended; None while it runs."""
+        """The state in which it is, once its code is not needed any more; None while it runs."""
         state = self.transaction.summary.state
         return None if state == types_pb2.TRANSACTION_STATE_RUNNING else state
 

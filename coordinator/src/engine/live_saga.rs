@@ -37,7 +37,12 @@ impl Engine {
         }
         let caller = start.caller.clone();
         let started = self.born(Birth::Live(start)).await?;
-        let of_another = |saga: &Saga| saga.live().is_some_and(|live| live.caller() != caller);
+        // Who says no name is not recognised.
+        let is_known = started.created || !caller.is_empty();
+        let of_another = |saga: &Saga| {
+            let live = saga.live();
+            live.is_some_and(|live| live.caller() != caller || !is_known)
+        };
         match started.view.transaction.saga() {
             Some(saga) if goes_forward(saga) && of_another(saga) => {
                 Err(rejected(Rejected::AlreadyRunning))

@@ -23,8 +23,8 @@ pub enum HalfError {
     /// coordinator may have prepared them, it finds that out.
     #[error("the messages cannot be prepared")]
     NotPrepared(#[source] ClientError),
-    /// The same half id has committed before, and its messages are on their
-    /// way. This call changed nothing.
+    /// The same half id has committed before, or a person decided so, and its
+    /// messages are on their way. This call changed nothing.
     #[error("the local transaction of half id `{half_id}` has committed before")]
     Repeated {
         /// The half id.

@@ -1,4 +1,5 @@
-//! Heartbeats, from a task of their own: code that keeps its thread busy is heard too.
+//! Heartbeats, from a task of their own. Code that keeps its thread busy is heard
+//! too where the runtime has other threads.
 
 use std::time::Duration;
 

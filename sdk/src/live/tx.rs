@@ -1,7 +1,8 @@
 //! [`LiveTx`]: what the code of a live saga sees of it.
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use amends_proto::v1;
@@ -21,6 +22,8 @@ pub struct LiveTx {
     api: Api,
     /// Step and reason of each refusal, to name the step that a failure came from.
     refusals: Arc<Mutex<Vec<(String, v1::Failure)>>>,
+    /// The steps whose outcome this code knows, so that two of them are not taken for one.
+    known: Arc<Mutex<HashSet<String>>>,
 }
 
 /// What is already said about the next step.
@@ -40,6 +43,7 @@ impl LiveTx {
         Self {
             api,
             refusals: Arc::default(),
+            known: Arc::default(),
         }
     }
 
@@ -50,7 +54,7 @@ impl LiveTx {
     }
 
     /// Runs a step, under the name `service.step`; a second call of the same step needs
-    /// [`named`](Self::named). Steps that are polled together (`tokio::try_join!`) run together.
+    /// [`named`](Self::named), and is `STEP_TWICE` without. Steps that are polled together (`tokio::try_join!`) run together.
     ///
     /// Dropped, the step goes on; the saga completes when it has ended.
     ///
@@ -90,7 +94,7 @@ impl LiveTx {
     pub(super) fn cause(&self, error: &StepError, failure: v1::Failure) -> (String, v1::Failure) {
         let refused = match error {
             StepError::Refused { code, message } => {
-                let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+                let refusals = locked(&self.refusals);
                 let mut refusals = refusals.iter().rev();
                 let found = refusals.find(|(_, why)| (&why.code, &why.message) == (code, message));
                 found.map(|(step, _)| step.clone())
@@ -101,17 +105,32 @@ impl LiveTx {
     }
 
     async fn run(&self, step: v1::LiveStep) -> StepResult<Bytes> {
+        if locked(&self.known).contains(&step.name) {
+            return Err(StepError::from(ClientError::Invalid {
+                reason: "STEP_TWICE".to_owned(),
+                message: format!(
+                    "this live saga has made its step `{}`; give each a name of its own",
+                    step.name
+                ),
+                fields: Vec::new(),
+            }));
+        }
         // In a box: steps are joined and nested in futures that would grow large.
         let done = Box::pin(self.api.step(&step)).await?;
+        locked(&self.known).insert(step.name.clone());
         if done.state() == StepState::Refused {
             let why = done.last_failure.unwrap_or_default();
             let error = StepError::refused(why.code.clone(), why.message.clone());
-            let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-            refusals.push((step.name, why));
+            locked(&self.refusals).push((step.name, why));
             return Err(error);
         }
         Ok(done.output.map(|output| output.data).unwrap_or_default())
     }
+}
+
+/// Nothing that panics runs under these locks.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl NextLiveStep<'_> {

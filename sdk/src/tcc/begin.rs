@@ -108,7 +108,7 @@ impl<'c> NewTcc<'c> {
         let (tcc, before) = self.begun().await?;
         match before {
             Before::Open => {}
-            Before::Cancelled(error) => return Err(error),
+            Before::Over(error) => return Err(error),
             Before::Confirmed => {
                 let gid = tcc.gid().to_owned();
                 return Err(TccError::Confirmed { gid });
@@ -159,9 +159,9 @@ impl<'c> NewTcc<'c> {
         };
         let before = match (transaction.decision(), TccOutcome::of(&transaction)?) {
             (TccDecision::Confirm, _) | (_, TccOutcome::Prepared) => Before::Confirmed,
-            (TccDecision::Cancel, _) => Before::Cancelled(cancelled(&gid, &transaction)),
+            (TccDecision::Cancel, _) => Before::Over(cancelled(&gid, &transaction)),
             (TccDecision::Unspecified, TccOutcome::Forced) => {
-                Before::Cancelled(cancelled(&gid, &transaction))
+                Before::Over(TccError::Forced { gid: gid.clone() })
             }
             (TccDecision::Unspecified, _) => Before::Open,
         };
@@ -174,7 +174,7 @@ impl<'c> NewTcc<'c> {
 enum Before {
     Open,
     Confirmed,
-    Cancelled(TccError),
+    Over(TccError),
 }
 
 /// Whether the key turned out to belong to another operation, which is not
@@ -187,7 +187,7 @@ fn is_of_another(tcc: &Tcc, error: &TccError) -> bool {
 /// Tells the coordinator to cancel; the answer is why. That it cannot be told
 /// is no error: the deadline cancels.
 async fn cancel(tcc: &Tcc, wait: Duration, why: TccError) -> TccError {
-    if let TccError::Cancelled { .. } | TccError::Confirmed { .. } = why {
+    if let TccError::Cancelled { .. } | TccError::Confirmed { .. } | TccError::Forced { .. } = why {
         return why;
     }
     let reason = reason(&why);

@@ -4,7 +4,7 @@ use crate::{BoxError, ClientError, StepError};
 
 /// Why a TCC is not, or may not be, confirmed.
 ///
-/// Returned by [`NewTcc::run`](super::NewTcc::run), all but `Confirmed` and
+/// Returned by [`NewTcc::run`](super::NewTcc::run), all but `Confirmed`, `Forced` and
 /// `Undecided` mean that everything is cancelled, or will be: by this call, or
 /// by the deadline where the coordinator could not be told.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,13 @@ pub enum TccError {
         code: String,
         /// For people.
         message: String,
+    },
+    /// An operator ended it by hand: what its branches hold, or have done, is for
+    /// people to look at.
+    #[error("TCC `{gid}` was ended by an operator")]
+    Forced {
+        /// Which one.
+        gid: String,
     },
     /// It is confirmed, but not by this call: another one with the same key
     /// came first. What this call did changed nothing.

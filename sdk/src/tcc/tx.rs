@@ -233,6 +233,13 @@ impl Tcc {
                 let gid = self.gid.clone();
                 Ok(TccError::Confirmed { gid })
             }
+            TccOutcome::Forced if transaction.decision() != TccDecision::Cancel => {
+                let gid = self.gid.clone();
+                Ok(match transaction.decision() {
+                    TccDecision::Confirm => TccError::Confirmed { gid },
+                    _ => TccError::Forced { gid },
+                })
+            }
             // Its deadline has passed, and nobody has written that down yet.
             TccOutcome::Open => Err(ClientError::unexpected("nothing is decided")),
             _ => Ok(cancelled(&self.gid, &transaction)),

@@ -299,3 +299,23 @@ async fn its_future_can_be_sent_to_another_thread() {
     let task = tokio::spawn(async move { client.saga("shop.order").run(sum).await });
     assert_eq!(task.await.unwrap().unwrap(), Outcome::Completed(480));
 }
+
+#[tokio::test]
+async fn a_step_made_twice_needs_another_name() {
+    let fake = LiveFake::start().await;
+    let client = client(&fake);
+    let made = client
+        .saga("shop.order")
+        .key("twice")
+        .run(async |tx: LiveTx| {
+            tx.step(PRICE, 500).await?;
+            let Err(StepError::Unknown(twice)) = tx.step(PRICE, 500).await else {
+                panic!("taken for the first one");
+            };
+            let reason = twice.downcast_ref().map(ClientError::reason);
+            assert_eq!(reason, Some("STEP_TWICE"));
+            tx.named("again").step(PRICE, 7).await
+        });
+    assert_eq!(made.await.unwrap(), Outcome::Completed(7));
+    assert_eq!(fake.saga("shop.order/twice").steps.len(), 2);
+}

@@ -150,6 +150,14 @@ async fn a_second_caller_is_told_that_it_runs_and_other_content_what_differs() {
     };
     let refused = run.engine.begin_live(second).await.unwrap_err();
     assert_eq!(refused.code(), "ALREADY_RUNNING");
+    // Nor are two callers one that say no name.
+    let unnamed = || LiveStart {
+        caller: String::new(),
+        ..begin("unnamed")
+    };
+    assert!(run.engine.begin_live(unnamed()).await.unwrap().created);
+    let refused = run.engine.begin_live(unnamed()).await.unwrap_err();
+    assert_eq!(refused.code(), "ALREADY_RUNNING");
     let other = LiveStart {
         key: "other".to_owned(),
         ..begin("g")

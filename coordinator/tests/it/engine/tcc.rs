@@ -322,7 +322,15 @@ async fn a_child_that_was_cancelled_before_it_began_cannot_begin() {
     assert_eq!(run.ended("p").await, PublicState::Compensated);
     assert_eq!(run.ended("c").await, PublicState::Compensated);
     let late = run.engine.begin_tcc(begin("c", Some(("p", "sub")))).await;
-    assert!(late.is_err());
+    let late = late.unwrap();
+    assert!(!late.created);
+    assert_eq!(
+        late.view.transaction.public_state(),
+        PublicState::Compensated
+    );
+    // Its place is kept for that parent's child only.
+    let other = run.engine.begin_tcc(begin("c", None)).await.unwrap_err();
+    assert_eq!(other.code(), "GID_REUSED");
 }
 
 #[tokio::test]

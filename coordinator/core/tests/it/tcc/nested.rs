@@ -167,7 +167,12 @@ fn a_child_that_was_cancelled_before_it_began_cannot_begin() {
     assert_eq!(decision.records.len(), 3);
     let told = replay(&decision.records).unwrap();
     assert_eq!(told.answer_to_parent(Verdict::Cancel, ALL), ok());
-    assert!(amends_core::tcc::difference(&tcc, &nested_start()).is_some());
+    // Beginning it late is answered with that, whatever its name and deadline are …
+    assert_eq!(amends_core::tcc::difference(&tcc, &nested_start()), None);
+    // … but the place is kept for this child only.
+    let mut other = nested_start();
+    other.parent = None;
+    assert!(amends_core::tcc::difference(&tcc, &other).is_some());
 }
 
 #[test]
